@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+#include "vhd/disk-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Elements of an iovec that one transfer takes: what the kernel takes at most where it can be
+ * passed on as it is, and what is reasonable on the stack where it has to be cut. */
+#define IOV_MOST  1024
+#define IOV_SLICE 256
+
+/* Where in an iovec a request has got to. */
+typedef struct Cursor {
+    const struct iovec *iov; /* the current element */
+    size_t done;             /* bytes of it that are behind us */
+} Cursor;
+
+/* Move on to the next element that has bytes left. */
+static void cursor_settle(Cursor *cursor)
+{
+    while (cursor->done == cursor->iov->iov_len) {
+        cursor->iov++;
+        cursor->done = 0;
+    }
+}
+
+/* The next bytes, at most len, as an iovec: *out points into the caller's where its elements fit
+ * whole, else to slice. Returns their number of bytes, at least 1, and moves on. len is left in the
+ * iovec. */
+static uint64_t cursor_take(Cursor *cursor, uint64_t len, struct iovec slice[static IOV_SLICE],
+                            const struct iovec **out, int *count)
+{
+    const struct iovec *start;
+    uint64_t bytes = 0;
+    int n = 0;
+
+    cursor_settle(cursor);
+    start = cursor->iov;
+    if (cursor->done == 0) {
+        while (bytes < len && n < IOV_MOST && start[n].iov_len <= len - bytes)
+            bytes += start[n++].iov_len;
+        if (bytes == len || n == IOV_MOST) {
+            cursor->iov += n;
+            *out = start;
+            *count = n;
+            return bytes;
+        }
+    }
+    for (n = 0, bytes = 0; bytes < len && n < IOV_SLICE; n++) {
+        size_t most;
+
+        cursor_settle(cursor);
+        most = cursor->iov->iov_len - cursor->done;
+        slice[n].iov_base = (char *)cursor->iov->iov_base + cursor->done;
+        slice[n].iov_len = len - bytes < most ? (size_t)(len - bytes) : most;
+        cursor->done += slice[n].iov_len;
+        bytes += slice[n].iov_len;
+    }
+    *out = slice;
+    *count = n;
+    return bytes;
+}
+
+static void zero_fill(Cursor *cursor, uint64_t len)
+{
+    while (len > 0) {
+        size_t bytes;
+
+        cursor_settle(cursor);
+        bytes = cursor->iov->iov_len - cursor->done;
+        bytes = len < bytes ? (size_t)len : bytes;
+        memset((char *)cursor->iov->iov_base + cursor->done, 0, bytes);
+        cursor->done += bytes;
+        len -= bytes;
+    }
+}
+
+/* Transfer len bytes between file and where cursor is. One system call, but for iovecs of very many
+ * pieces. */
+static int transfer(VhdFile *file, bool write, uint64_t off, uint64_t len, Cursor *cursor)
+{
+    struct iovec slice[IOV_SLICE];
+
+    while (len > 0) {
+        const struct iovec *iov;
+        int count, err;
+        uint64_t bytes = cursor_take(cursor, len, slice, &iov, &count);
+
+        err = write ? vhd_file_writev(file, VHD_IO_DATA, off, iov, count)
+                    : vhd_file_readv(file, VHD_IO_DATA, off, iov, count);
+        if (err)
+            return err;
+        off += bytes;
+        len -= bytes;
+    }
+    return 0;
+}
+
+static int io_read(VhdChain *chain, const VhdRequest *request)
+{
+    uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
+    Cursor cursor = {.iov = request->iov};
+
+    while (left > 0) {
+        VhdExtent extent;
+        int err = vhd_chain_map(chain, sector, left, &extent);
+
+        if (err)
+            return err;
+        if (extent.layer < 0)
+            zero_fill(&cursor, extent.sectors * VHD_SECTOR_BYTES);
+        else
+            err = transfer(vhd_image_file(vhd_chain_layer(chain, (unsigned)extent.layer)), false,
+                           extent.off, extent.sectors * VHD_SECTOR_BYTES, &cursor);
+        if (err)
+            return err;
+        sector += extent.sectors;
+        left -= extent.sectors;
+    }
+    return 0;
+}
+
+static int io_write(VhdImage *image, const VhdRequest *request)
+{
+    uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
+    Cursor cursor = {.iov = request->iov};
+
+    while (left > 0) {
+        VhdImageWrite write;
+        int err = vhd_image_begin_write(image, sector, left, &write), end_err;
+
+        if (err)
+            return err;
+        err = transfer(vhd_image_file(image), true, write.off,
+                       (uint64_t)write.sectors * VHD_SECTOR_BYTES, &cursor);
+        end_err = vhd_image_end_write(image, &write, err == 0);
+        if (err || end_err)
+            return err ? err : end_err;
+        sector += write.sectors;
+        left -= write.sectors;
+    }
+    return 0;
+}
+
+/* What the file system says, in the few words that VhdRequest.done has. -EINVAL is what it says of
+ * a file, not of the request, which has been checked. */
+static int plain_error(int err)
+{
+    switch (err) {
+    case 0:
+    case -EROFS:
+        return err;
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EFBIG:
+        return -ENOSPC;
+    default:
+        return -EIO;
+    }
+}
+
+static int run(VhdChain *chain, const VhdRequest *request)
+{
+    VhdImage *top = vhd_chain_layer(chain, 0);
+    uint64_t sector = request->off / VHD_SECTOR_BYTES, sectors = request->len / VHD_SECTOR_BYTES;
+
+    switch (request->op) {
+    case VHD_OP_READ:
+        return io_read(chain, request);
+    case VHD_OP_WRITE:
+        return io_write(top, request);
+    case VHD_OP_WRITE_ZEROES:
+        return vhd_image_write_zeroes(top, sector, sectors);
+    case VHD_OP_UNMAP:
+        return vhd_image_unmap(top, sector, sectors);
+    case VHD_OP_FLUSH:
+        return vhd_disk_io_flush(chain);
+    }
+    return -EINVAL;
+}
+
+int vhd_disk_io(VhdChain *chain, const VhdRequest *request)
+{
+    return plain_error(run(chain, request));
+}
+
+int vhd_disk_io_flush(VhdChain *chain)
+{
+    VhdImage *top = vhd_chain_layer(chain, 0);
+
+    return vhd_image_writable(top) ? plain_error(vhd_image_flush(top)) : 0;
+}

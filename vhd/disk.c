@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+#include "vhd/disk-private.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "vhd/error.h"
+#include "vhd/timer.h"
+
+struct VhdDisk {
+    /* Fixed once open. */
+    char *path;
+    bool writable;
+    VhdDiskCache cache;
+    VhdDiskBounds bounds;
+    void (*log)(void *data, int level, const char *text);
+    void *log_data;
+    VhdWorkers *workers; /* own lock; a leaf */
+    VhdTimer timer;      /* own lock; a leaf; registered if writable */
+
+    /* Protects all below. No other lock is taken under it, no I/O done, no callback called. */
+    pthread_mutex_t lock;
+    pthread_cond_t drained; /* in_flight became 0 */
+    VhdChain *chain;        /* requests hold a reference of their own */
+    VhdRanges ranges;
+    unsigned in_flight; /* requests whose done has not returned, and the flush job */
+    VhdJob flush_job;   /* in the background */
+    bool flushing;      /* flush_job is queued or runs */
+    bool flush_failed;  /* said so */
+};
+
+static void disk_log(VhdDisk *disk, int level, const char *text)
+{
+    if (disk->log)
+        disk->log(disk->log_data, level, text);
+}
+
+static VhdChain *get_chain(VhdDisk *disk)
+{
+    VhdChain *chain;
+
+    pthread_mutex_lock(&disk->lock);
+    chain = vhd_chain_ref(disk->chain);
+    pthread_mutex_unlock(&disk->lock);
+    return chain;
+}
+
+static void leave(VhdDisk *disk)
+{
+    pthread_mutex_lock(&disk->lock);
+    if (--disk->in_flight == 0)
+        pthread_cond_broadcast(&disk->drained);
+    pthread_mutex_unlock(&disk->lock);
+}
+
+/* Requests */
+
+static bool changes(VhdOp op)
+{
+    return op == VHD_OP_WRITE || op == VHD_OP_WRITE_ZEROES || op == VHD_OP_UNMAP;
+}
+
+/* True if request's iovecs hold exactly its length. */
+static bool iov_fits(const VhdRequest *request)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < request->iovcnt; i++) {
+        if (request->iov[i].iov_len > request->len - bytes)
+            return false;
+        bytes += request->iov[i].iov_len;
+    }
+    return bytes == request->len;
+}
+
+/* 0, or why request cannot be done at all. */
+static int judge(const VhdDisk *disk, const VhdRequest *request, uint64_t disk_bytes)
+{
+    if (request->op == VHD_OP_FLUSH)
+        return 0;
+    if (request->op > VHD_OP_WRITE_ZEROES || request->off > disk_bytes ||
+        request->len > disk_bytes - request->off || request->off % VHD_SECTOR_BYTES ||
+        request->len % VHD_SECTOR_BYTES)
+        return -EINVAL;
+    if ((request->op == VHD_OP_READ || request->op == VHD_OP_WRITE) && !iov_fits(request))
+        return -EINVAL;
+    return changes(request->op) && !disk->writable ? -EROFS : 0;
+}
+
+static VhdRangeKind range_kind(VhdOp op)
+{
+    return op == VHD_OP_READ    ? VHD_RANGE_READ
+           : op == VHD_OP_UNMAP ? VHD_RANGE_UNMAP
+                                : VHD_RANGE_WRITE;
+}
+
+/* After a change: make it durable where it has to be, and keep the dirt within bounds. Whoever
+ * passes a bound waits for the flush: that is what slows a writer down to the speed of the disk
+ * below. */
+static int settle(VhdDisk *disk, VhdChain *chain, const VhdRequest *request)
+{
+    VhdImageDirt dirt;
+
+    if (request->fua || disk->cache == VHD_CACHE_WRITETHROUGH)
+        return vhd_disk_io_flush(chain);
+    vhd_image_dirt(vhd_chain_layer(chain, 0), &dirt);
+    if (dirt.data_bytes > disk->bounds.data_bytes || dirt.entries > disk->bounds.entries)
+        return vhd_disk_io_flush(chain);
+    return 0;
+}
+
+static int execute(VhdDisk *disk, const VhdRequest *request)
+{
+    VhdChain *chain = request->priv.chain;
+    int err = request->priv.refusal;
+
+    if (err || (request->len == 0 && request->op != VHD_OP_FLUSH))
+        return err;
+    if (changes(request->op) && vhd_image_failed(vhd_chain_layer(chain, 0)))
+        return -EIO;
+    err = vhd_disk_io(chain, request);
+    return err == 0 && changes(request->op) ? settle(disk, chain, request) : err;
+}
+
+/* Collect the jobs of requests that may run now. */
+static void collect_job(VhdRange *range, void *data)
+{
+    VhdRequest *request = range->owner;
+    VhdJob ***tail = data;
+
+    request->priv.job.next = NULL;
+    **tail = &request->priv.job;
+    *tail = &request->priv.job.next;
+}
+
+static void run_request(void *data)
+{
+    VhdRequest *request = data;
+    VhdDisk *disk = request->priv.disk;
+    VhdChain *chain = request->priv.chain;
+    int result = execute(disk, request);
+    VhdJob *runnable = NULL, **tail = &runnable;
+
+    if (request->priv.ranged) {
+        pthread_mutex_lock(&disk->lock);
+        vhd_ranges_remove(&disk->ranges, &request->priv.range, collect_job, &tail);
+        pthread_mutex_unlock(&disk->lock);
+        vhd_workers_push(disk->workers, runnable);
+    }
+    vhd_chain_unref(chain);
+    request->done(request, result);
+    leave(disk);
+}
+
+void vhd_disk_submit(VhdDisk *disk, VhdRequest *request)
+{
+    bool runnable = true;
+
+    request->priv.disk = disk;
+    request->priv.job = (VhdJob){.run = run_request, .data = request};
+    pthread_mutex_lock(&disk->lock);
+    disk->in_flight++;
+    request->priv.chain = vhd_chain_ref(disk->chain);
+    request->priv.refusal = judge(disk, request, vhd_chain_sectors(disk->chain) * VHD_SECTOR_BYTES);
+    request->priv.ranged =
+        request->priv.refusal == 0 && request->op != VHD_OP_FLUSH && request->len > 0;
+    if (request->priv.ranged) {
+        request->priv.range = (VhdRange){
+            .kind = range_kind(request->op),
+            .sector = request->off / VHD_SECTOR_BYTES,
+            .sectors = request->len / VHD_SECTOR_BYTES,
+            .owner = request,
+        };
+        runnable = vhd_ranges_add(&disk->ranges, &request->priv.range);
+    }
+    pthread_mutex_unlock(&disk->lock);
+    /* One that has to wait may be running, even done, by now: it is not ours any more. */
+    if (runnable)
+        vhd_workers_push(disk->workers, &request->priv.job);
+}
+
+/* The flush in the background */
+
+static void run_flush(void *data)
+{
+    VhdDisk *disk = data;
+    VhdChain *chain = get_chain(disk);
+    int err = vhd_disk_io_flush(chain);
+    bool report;
+
+    vhd_chain_unref(chain);
+    pthread_mutex_lock(&disk->lock);
+    disk->flushing = false;
+    report = err && !disk->flush_failed;
+    disk->flush_failed = err;
+    pthread_mutex_unlock(&disk->lock);
+    if (report) {
+        g_autofree char *text =
+            g_strdup_printf("%s: cannot flush in the background: %s", disk->path, g_strerror(-err));
+        disk_log(disk, VHD_LOG_ERROR, text);
+    }
+    leave(disk);
+}
+
+static void tick(void *data)
+{
+    VhdDisk *disk = data;
+    VhdChain *chain = get_chain(disk);
+    VhdImage *top = vhd_chain_layer(chain, 0);
+    uint64_t now_us = (uint64_t)g_get_monotonic_time();
+    VhdImageDirt dirt;
+    bool start;
+
+    vhd_image_dirt(top, &dirt);
+    start = dirt.oldest_us != 0 &&
+            dirt.oldest_us + disk->bounds.age_ms * UINT64_C(1000) <= now_us &&
+            !vhd_image_failed(top);
+    vhd_chain_unref(chain);
+    pthread_mutex_lock(&disk->lock);
+    start = start && !disk->flushing;
+    if (start) {
+        disk->flushing = true;
+        disk->in_flight++;
+    }
+    pthread_mutex_unlock(&disk->lock);
+    if (start)
+        vhd_workers_push(disk->workers, &disk->flush_job);
+}
+
+/* Opening and closing */
+
+static void log_from_chain(void *data, VhdLogLevel level, const char *text)
+{
+    const VhdDiskOptions *options = data;
+
+    options->log(options->log_data, (int)level, text);
+}
+
+static VhdChainOptions chain_options(const VhdDiskOptions *options, VhdDiskOptions *log_data)
+{
+    return (VhdChainOptions){
+        .writable = !options->read_only,
+        .force_write = options->force_write,
+        .lock = !options->no_lock,
+        .lock_wait_ms = options->lock_wait_ms,
+        .pending = !options->no_pending,
+        .pending_dir = options->pending_dir,
+        .confined = options->confined,
+        .parents = options->parents,
+        .raw_parent = options->raw_parent,
+        .max_depth = options->max_depth,
+        .wrap = options->wrap,
+        .wrap_data = options->wrap_data,
+        .log = options->log ? log_from_chain : NULL,
+        .log_data = log_data,
+    };
+}
+
+static VhdDisk *new_disk(const VhdDiskOptions *options, const VhdDiskBounds *bounds,
+                         VhdChain *chain)
+{
+    VhdDisk *disk = g_new0(VhdDisk, 1);
+    VhdImage *top = vhd_chain_layer(chain, 0);
+
+    disk->path = g_strdup(options->path);
+    disk->writable = vhd_image_writable(top);
+    disk->cache = vhd_image_pending_lost(top) ? VHD_CACHE_WRITETHROUGH : options->cache;
+    disk->bounds = *bounds;
+    disk->log = options->log;
+    disk->log_data = options->log_data;
+    disk->timer = (VhdTimer){.tick = tick, .data = disk, .period_ms = bounds->tick_ms};
+    disk->flush_job = (VhdJob){.run = run_flush, .data = disk};
+    disk->ranges.block_sectors = vhd_image_layout(top)->block_sectors;
+    disk->chain = chain;
+    pthread_mutex_init(&disk->lock, NULL);
+    pthread_cond_init(&disk->drained, NULL);
+    return disk;
+}
+
+static void free_disk(VhdDisk *disk)
+{
+    if (disk->workers)
+        vhd_workers_free(disk->workers);
+    vhd_chain_unref(disk->chain);
+    pthread_cond_destroy(&disk->drained);
+    pthread_mutex_destroy(&disk->lock);
+    g_free(disk->path);
+    g_free(disk);
+}
+
+VhdDisk *vhd_disk_open_bounded(const VhdDiskOptions *options, const VhdDiskBounds *bounds,
+                               GError **error)
+{
+    VhdDiskOptions log_data = *options;
+    VhdChainOptions chained = chain_options(options, &log_data);
+    VhdChain *chain = vhd_chain_open(options->path, &chained, error);
+    VhdDisk *disk;
+    int err = 0;
+
+    if (!chain)
+        return NULL;
+    disk = new_disk(options, bounds, chain);
+    disk->workers = vhd_workers_new(VHD_DISK_THREADS);
+    if (!disk->workers)
+        err = -errno;
+    else if (disk->writable)
+        err = vhd_timer_add(&disk->timer);
+    if (err) {
+        vhd_error_set_errno(error, VHD_ERROR_IO, options->path, "start a thread", -err);
+        free_disk(disk);
+        return NULL;
+    }
+    return disk;
+}
+
+VhdDisk *vhd_disk_open(const VhdDiskOptions *options, GError **error)
+{
+    return vhd_disk_open_bounded(options, &VHD_DISK_BOUNDS, error);
+}
+
+int vhd_disk_close(VhdDisk *disk)
+{
+    int err = 0;
+
+    if (!disk)
+        return 0;
+    if (disk->writable)
+        vhd_timer_remove(&disk->timer);
+    pthread_mutex_lock(&disk->lock);
+    while (disk->in_flight > 0)
+        pthread_cond_wait(&disk->drained, &disk->lock);
+    pthread_mutex_unlock(&disk->lock);
+    if (disk->writable)
+        err = vhd_image_finish(vhd_chain_layer(disk->chain, 0));
+    free_disk(disk);
+    return err;
+}
+
+/* What any local user may be told of error, where only success or failure is his business. */
+static const char *public_text(const GError *error)
+{
+    switch (error->domain == VHD_ERROR ? error->code : VHD_ERROR_IO) {
+    case VHD_ERROR_BUSY:
+        return "is in use, it or a parent";
+    case VHD_ERROR_PARENT:
+        return "has no parent in its own folder or those of parents=; add parents=DIR, which is in "
+               "the log";
+    case VHD_ERROR_DEPTH:
+        return "has more layers than max-depth= allows";
+    case VHD_ERROR_READONLY:
+        return "has no write permission, it may be the parent of others; use ro, or force-write";
+    case VHD_ERROR_CORRUPT:
+    case VHD_ERROR_UNSUPPORTED:
+        return "is damaged or of a kind that is not served, it or a parent; more is in the log";
+    default:
+        return "is missing, unreadable or not a VHD image";
+    }
+}
+
+bool vhd_disk_probe(const VhdDiskOptions *options, GError **error)
+{
+    VhdDiskOptions log_data = *options;
+    VhdChainOptions chained = chain_options(options, &log_data);
+    g_autoptr(GError) local = NULL;
+
+    if (vhd_chain_probe(options->path, &chained, &local))
+        return true;
+    if (!options->confined) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    if (options->log)
+        options->log(options->log_data, VHD_LOG_ERROR, local->message);
+    g_set_error(error, local->domain, local->code, "%s %s", options->path, public_text(local));
+    return false;
+}
+
+/* Looking at it */
+
+void vhd_disk_info(VhdDisk *disk, VhdDiskInfo *info)
+{
+    VhdChain *chain = get_chain(disk);
+    VhdImage *top = vhd_chain_layer(chain, 0);
+
+    *info = (VhdDiskInfo){
+        .bytes = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES,
+        .depth = vhd_chain_depth(chain),
+        .read_only = !disk->writable,
+        .child = vhd_image_layout(top)->type == VHD_TYPE_DIFFERENCING,
+        .sparse = vhd_image_layout(top)->type != VHD_TYPE_FIXED,
+        .failed = vhd_image_failed(top),
+        .cache = disk->cache,
+    };
+    memcpy(info->uuid, vhd_image_footer(top)->uuid, sizeof info->uuid);
+    vhd_chain_unref(chain);
+}
+
+char *vhd_disk_describe(VhdDisk *disk)
+{
+    VhdChain *chain = get_chain(disk);
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < vhd_chain_depth(chain); i++)
+        g_string_append_printf(text, "%s%s", i ? " <- " : "",
+                               vhd_image_name(vhd_chain_layer(chain, i)));
+    vhd_chain_unref(chain);
+    return g_string_free(text, FALSE);
+}
+
+VhdChain *vhd_disk_chain(VhdDisk *disk)
+{
+    return disk->chain;
+}
+
+/* Waiting wrappers */
+
+typedef struct Waiter {
+    pthread_mutex_t lock; /* protects all below; a leaf */
+    pthread_cond_t done;
+    bool is_done;
+    int result;
+} Waiter;
+
+static void wake_waiter(VhdRequest *request, int result)
+{
+    Waiter *waiter = request->data;
+
+    pthread_mutex_lock(&waiter->lock);
+    waiter->result = result;
+    waiter->is_done = true;
+    pthread_cond_signal(&waiter->done);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+static int submit_and_wait(VhdDisk *disk, VhdRequest *request)
+{
+    Waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+    request->done = wake_waiter;
+    request->data = &waiter;
+    vhd_disk_submit(disk, request);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.is_done)
+        pthread_cond_wait(&waiter.done, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.done);
+    pthread_mutex_destroy(&waiter.lock);
+    return waiter.result;
+}
+
+static uint64_t iov_bytes(const struct iovec *iov, int iovcnt)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < iovcnt; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
+int vhd_disk_readv(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt)
+{
+    VhdRequest request = {
+        .op = VHD_OP_READ,
+        .off = off,
+        .len = iov_bytes(iov, iovcnt),
+        .iov = iov,
+        .iovcnt = iovcnt,
+    };
+
+    return submit_and_wait(disk, &request);
+}
+
+int vhd_disk_writev(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt, bool fua)
+{
+    VhdRequest request = {
+        .op = VHD_OP_WRITE,
+        .fua = fua,
+        .off = off,
+        .len = iov_bytes(iov, iovcnt),
+        .iov = iov,
+        .iovcnt = iovcnt,
+    };
+
+    return submit_and_wait(disk, &request);
+}
+
+int vhd_disk_read(VhdDisk *disk, uint64_t off, void *buf, size_t len)
+{
+    struct iovec iov = {buf, len};
+
+    return vhd_disk_readv(disk, off, &iov, 1);
+}
+
+int vhd_disk_write(VhdDisk *disk, uint64_t off, const void *buf, size_t len, bool fua)
+{
+    struct iovec iov = {(void *)(uintptr_t)buf, len};
+
+    return vhd_disk_writev(disk, off, &iov, 1, fua);
+}
+
+int vhd_disk_flush(VhdDisk *disk)
+{
+    VhdRequest request = {.op = VHD_OP_FLUSH};
+
+    return submit_and_wait(disk, &request);
+}
+
+int vhd_disk_unmap(VhdDisk *disk, uint64_t off, uint64_t len)
+{
+    VhdRequest request = {.op = VHD_OP_UNMAP, .off = off, .len = len};
+
+    return submit_and_wait(disk, &request);
+}
+
+int vhd_disk_write_zeroes(VhdDisk *disk, uint64_t off, uint64_t len, bool fua)
+{
+    VhdRequest request = {.op = VHD_OP_WRITE_ZEROES, .fua = fua, .off = off, .len = len};
+
+    return submit_and_wait(disk, &request);
+}
