@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
- * New images, laid out as Windows 10 does it (measured; docs/format.md): footer copy, header at 0x200, BAT, footer in the last
- * sector of the file, whose length is a multiple of 4096; a differencing image has W2ku at 0x1000, BAT at 0x2000, W2ru behind it.
+ * New images, laid out as Windows 10 does it (measured; docs/format.md): footer copy, header at
+ * 0x200, BAT, footer in the last sector of the file, whose length is a multiple of 4096; a
+ * differencing image has W2ku at 0x1000, BAT at 0x2000, W2ru behind it.
  */
 #pragma once
 
@@ -17,13 +18,14 @@ typedef struct VhdCreate {
     int64_t time_unix;    /* for the time stamp; 0: now */
     /* Differencing only: */
     uint8_t parent_uuid[VHD_UUID_BYTES];
-    uint32_t parent_time_stamp;   /* seconds since 2000 */
-    VhdGeometry geometry;         /* the parent's; all zero: computed */
-    const char *parent_name;      /* the file's name, for the name field */
-    const char *parent_relative;  /* W2ru, from the child's folder, with '/' */
-    const char *parent_absolute;  /* W2ku, with '/' */
+    uint32_t parent_time_stamp;  /* seconds since 2000 */
+    VhdGeometry geometry;        /* the parent's; all zero: computed */
+    const char *parent_name;     /* the file's name, for the name field */
+    const char *parent_relative; /* W2ru, from the child's folder, with '/' */
+    const char *parent_absolute; /* W2ku, with '/' */
 } VhdCreate;
 
-/* Write the structures of a new image into file, empty so far; the caller publishes it. Refused (VHD_ERROR_INVALID): a size that is no multiple of
- * 512, 0, or that could never be filled; a bad block size; a parent name that the name field cannot hold. */
+/* Write the structures of a new image into file, empty so far; the caller publishes it. Refused
+ * (VHD_ERROR_INVALID): a size that is no multiple of 512, 0, or that could never be filled; a bad
+ * block size; a parent name that the name field cannot hold. */
 bool vhd_image_create(VhdFile *file, const VhdCreate *create, GError **error);
