@@ -17,8 +17,9 @@ GQuark vhd_error_quark(void)
 typedef struct FaultRow {
     VhdErrorCode error;
     const char *text;
-    /* The sentence where found is not a positive multiple of wanted, which is 512 then; or where
-     * wanted is 0. NULL: there is no such case. */
+    /* Both again for where found is not a positive multiple of wanted, which is 512 then, or where
+     * wanted is 0. No text: there is no such case. */
+    VhdErrorCode error_uneven;
     const char *text_uneven;
 } FaultRow;
 
@@ -35,9 +36,12 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
         },
     [VHD_FAULT_TOO_SMALL] =
         {
-            .error = VHD_ERROR_NOT_VHD,
+            .error = VHD_ERROR_CORRUPT,
             .text = "the file is $f bytes long, expected at least $w for what the field at offset "
-                    "$o asks for: it is no VHD or was cut off; copy it anew from its source",
+                    "$o asks for: it was cut off or is damaged" RESTORE,
+            .error_uneven = VHD_ERROR_NOT_VHD,
+            .text_uneven = "the file is $f bytes long, expected at least $w: it is no VHD or was "
+                           "cut off; name another file or copy it anew from its source",
         },
     [VHD_FAULT_FOOTER_COOKIE] =
         {
@@ -74,6 +78,7 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
             .error = VHD_ERROR_CORRUPT,
             .text = "disk size at offset $o is $f, expected at most $w: no VHD of its type can be "
                     "that large, " DAMAGED,
+            .error_uneven = VHD_ERROR_CORRUPT,
             .text_uneven =
                 "disk size at offset $o is $f, expected a positive multiple of $w: " DAMAGED,
         },
@@ -88,6 +93,7 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
             .error = VHD_ERROR_CORRUPT,
             .text = "place of the header at offset $o is $f, expected at most $w: the header would "
                     "not lie inside the file, which was cut off or is damaged" RESTORE,
+            .error_uneven = VHD_ERROR_CORRUPT,
             .text_uneven =
                 "place of the header at offset $o is $f, expected a multiple of $w: " DAMAGED,
         },
@@ -112,6 +118,7 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
             .error = VHD_ERROR_UNSUPPORTED,
             .text = "block size at offset $o is $f, expected $b $w: such blocks are not served "
                     "here" CONVERT,
+            .error_uneven = VHD_ERROR_UNSUPPORTED,
             .text_uneven = "block size at offset $o is $f, expected a power of two: such blocks "
                            "are not served here" CONVERT,
         },
@@ -125,6 +132,7 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
             .error = VHD_ERROR_CORRUPT,
             .text = "place of the block table at offset $o is $f, expected at most $w: the table "
                     "would not lie inside the file, which was cut off or is damaged" RESTORE,
+            .error_uneven = VHD_ERROR_CORRUPT,
             .text_uneven =
                 "place of the block table at offset $o is $f, expected a multiple of $w: " DAMAGED,
         },
@@ -228,22 +236,22 @@ static void append_value(GString *text, char what, const VhdFault *fault)
         g_string_append_printf(text, "%" G_GUINT64_FORMAT, value);
 }
 
-static const FaultRow *row_of(VhdFaultCode code)
+static bool is_uneven(const FaultRow *row, const VhdFault *fault)
 {
-    return &rows[(unsigned)code < VHD_FAULT_CODES ? code : VHD_FAULT_NONE];
+    if (!row->text_uneven || fault->wanted != VHD_SECTOR_BYTES)
+        return row->text_uneven && fault->wanted == 0;
+    return fault->found == 0 || fault->found % VHD_SECTOR_BYTES != 0;
 }
 
-static bool is_uneven(const VhdFault *fault)
+static const FaultRow *row_of(const VhdFault *fault)
 {
-    if (fault->wanted != VHD_SECTOR_BYTES)
-        return fault->wanted == 0;
-    return fault->found == 0 || fault->found % VHD_SECTOR_BYTES != 0;
+    return &rows[(unsigned)fault->code < VHD_FAULT_CODES ? fault->code : VHD_FAULT_NONE];
 }
 
 char *vhd_fault_text(const VhdFault *fault)
 {
-    const FaultRow *row = row_of(fault->code);
-    const char *at = row->text_uneven && is_uneven(fault) ? row->text_uneven : row->text;
+    const FaultRow *row = row_of(fault);
+    const char *at = is_uneven(row, fault) ? row->text_uneven : row->text;
     GString *text = g_string_new(NULL);
 
     for (; *at; at++) {
@@ -255,16 +263,18 @@ char *vhd_fault_text(const VhdFault *fault)
     return g_string_free(text, FALSE);
 }
 
-VhdErrorCode vhd_fault_error_code(VhdFaultCode code)
+VhdErrorCode vhd_fault_error_code(const VhdFault *fault)
 {
-    return row_of(code)->error;
+    const FaultRow *row = row_of(fault);
+
+    return is_uneven(row, fault) ? row->error_uneven : row->error;
 }
 
 void vhd_error_set_fault(GError **error, const char *file, const VhdFault *fault)
 {
     g_autofree char *text = vhd_fault_text(fault);
 
-    g_set_error(error, VHD_ERROR, (int)vhd_fault_error_code(fault->code), "%s: %s", file, text);
+    g_set_error(error, VHD_ERROR, (int)vhd_fault_error_code(fault), "%s: %s", file, text);
 }
 
 void vhd_error_set_errno(GError **error, VhdErrorCode code, const char *file, const char *doing,

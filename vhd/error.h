@@ -34,7 +34,7 @@ GQuark vhd_error_quark(void);
 char *vhd_fault_text(const VhdFault *fault);
 
 /* The GError code that a fault leads to. */
-VhdErrorCode vhd_fault_error_code(VhdFaultCode code);
+VhdErrorCode vhd_fault_error_code(const VhdFault *fault);
 
 /* "FILE: " and the sentence for *fault, with the error code that belongs to it. */
 void vhd_error_set_fault(GError **error, const char *file, const VhdFault *fault);

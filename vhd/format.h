@@ -132,7 +132,8 @@ typedef struct VhdBatmapHeader {
  * each stand the meanings of VhdFault.found and .wanted. */
 typedef enum VhdFaultCode {
     VHD_FAULT_NONE = 0,
-    /* The file cannot hold what the field at off asks for. Bytes of the file; least bytes. */
+    /* The file cannot hold what the field at off asks for. Bytes of the file; least bytes. Not even
+       a footer: 512. */
     VHD_FAULT_TOO_SMALL,
     /* The eight bytes as a number; the right ones. */
     VHD_FAULT_FOOTER_COOKIE,
