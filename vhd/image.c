@@ -27,16 +27,16 @@ VhdImage *vhd_image_ref(VhdImage *image)
 
 static void free_tables(VhdImage *image)
 {
-    if (image->blocks)
-        g_hash_table_unref(image->blocks);
-    if (image->dirty_bat)
-        g_hash_table_unref(image->dirty_bat);
-    if (image->dirty_blocks)
-        g_ptr_array_unref(image->dirty_blocks);
-    if (image->free_slots)
-        g_array_unref(image->free_slots);
-    if (image->limbo_slots)
-        g_array_unref(image->limbo_slots);
+    GHashTableIter iter;
+    void *block;
+    g_hash_table_iter_init(&iter, image->blocks);
+    while (g_hash_table_iter_next(&iter, NULL, &block))
+        vhd_block_free(block);
+    g_hash_table_unref(image->blocks);
+    g_hash_table_unref(image->dirty_bat);
+    g_ptr_array_unref(image->dirty_blocks);
+    g_array_unref(image->free_slots);
+    g_array_unref(image->limbo_slots);
     g_free(image->bat);
     g_free(image->full);
     g_free(image->batmap);
