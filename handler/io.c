@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+#include "handler/io.h"
+
+#include <stddef.h>
+
+#include "handler/command.h"
+#include "handler/sense.h"
+
+Io *io_new(Lun *lun, struct tcmur_cmd *cmd, size_t size, void (*step)(Io *io))
+{
+    Io *io = g_try_malloc0(size);
+
+    if (!io)
+        return NULL;
+    io->lun = lun;
+    io->cmd = cmd;
+    io->step = step;
+    lun_begin(lun);
+    return io;
+}
+
+static void io_free(Io *io)
+{
+    if (io->release)
+        io->release(io);
+    g_free(io);
+}
+
+static void io_relayed(Relay *relay)
+{
+    Io *io = (Io *)(void *)((char *)relay - offsetof(Io, relay));
+
+    io->step(io);
+}
+
+static void io_done(VhdRequest *request, int result)
+{
+    Io *io = (Io *)(void *)((char *)request - offsetof(Io, request));
+
+    io->result = result;
+    io->relay.run = io_relayed;
+    relay_run(&io->relay);
+}
+
+void io_submit(Io *io)
+{
+    io->request.done = io_done;
+    vhd_disk_submit(io->lun->disk, &io->request);
+}
+
+int io_status(Io *io)
+{
+    bool writes = io->request.op != VHD_OP_READ;
+    bool failed = io->result < 0 && writes && lun_disk_failed(io->lun);
+
+    return sense_status(command_lib(io->cmd), io->result, writes, failed);
+}
+
+void io_complete(Io *io, int status)
+{
+    Lun *lun = io->lun;
+    struct tcmur_cmd *cmd = io->cmd;
+
+    io_free(io);
+    tcmur_cmd_complete(lun->dev, cmd, status);
+    lun_end(lun);
+}
+
+int io_abandon(Io *io, int status)
+{
+    Lun *lun = io->lun;
+
+    io_free(io);
+    lun_end(lun);
+    return status;
+}

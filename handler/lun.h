@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/*
+ * One LUN: the host's device and the disk behind it. It is opened and closed in the host's main
+ * thread or at the end of the command thread; everything between runs in the command thread and in
+ * the disk's workers.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "handler/cfgstring.h"
+#include "handler/log.h"
+#include "vhd/disk.h"
+
+#define LUN_BLOCK_BYTES       512U
+#define LUN_MAX_UNMAP_BLOCKS  (1U << 20) /* a descriptor; more fails initiators' tests */
+#define LUN_UNMAP_DESCRIPTORS 4U         /* what the host tells initiators */
+
+struct tcmu_device;
+
+typedef struct Lun {
+    /* Fixed once open. */
+    struct tcmu_device *dev;
+    CfgString *config;
+    VhdDisk *disk;
+    uint64_t blocks;
+    bool read_only; /* by option, or because the image allows no more */
+    bool discard;   /* UNMAP is offered */
+    uint8_t uuid[16];
+
+    Log log;
+    bool failed; /* atomic: a zeroing that the initiator believes in did not happen */
+
+    pthread_mutex_t lock; /* protects what is below; innermost, never held while calling out */
+    pthread_cond_t idle;  /* under_way is 0 */
+    unsigned under_way;   /* commands between lun_begin and lun_end */
+} Lun;
+
+/* Open what the device's config string says and tell the host the limits. NULL: the reason is in
+ * the log. */
+Lun *lun_open(struct tcmu_device *dev);
+
+/* Wait until no thread of ours uses the device, flush, close, free. */
+void lun_close(Lun *lun);
+
+/* Around each command: begin before it is submitted, end as the last thing, after the call that
+ * completes it has returned: the host uses the device in there after it has counted the command as
+ * done, and waits for none of our threads but through lun_close. */
+void lun_begin(Lun *lun);
+void lun_end(Lun *lun);
+
+void lun_set_failed(Lun *lun);
+bool lun_failed(Lun *lun); /* everything is refused */
+
+/* Whether the disk itself takes no more writes. */
+bool lun_disk_failed(Lun *lun);
+
+/* The host takes over a size that its administrator wrote, also one that is not obeyed: put it
+ * right. Command thread, before a command is looked at. */
+void lun_keep_size(Lun *lun);
