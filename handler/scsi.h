@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/*
+ * The SCSI front end: looks at every command before the host does, answers or refuses what the
+ * host's emulation gets wrong and leaves the rest to it. Runs in the command thread and waits for
+ * nothing; what needs the disk goes on as something that the host has a callback for (carry.h).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "handler/lun.h"
+#include "handler/tcmur-abi.h"
+
+/* A command as the functions of the table see it. */
+typedef struct ScsiCommand {
+    Lun *lun;
+    struct tcmur_cmd *cmd; /* at any address: command.h */
+    struct tcmulib_cmd *lib;
+    uint8_t *cdb;
+    uint64_t lba;    /* of commands with the flag SCSI_RANGE; */
+    uint32_t blocks; /* both lie within the disk */
+} ScsiCommand;
+
+/* The handler's handle_cmd. */
+int scsi_handle_cmd(struct tcmu_device *dev, struct tcmur_cmd *cmd);
+
+/* Functions of the table: TCMU_STS_*; NOT_HANDLED: the host goes on. */
+int scsi_transfer(ScsiCommand *command); /* scsi-data.c */
+int scsi_verify(ScsiCommand *command);
+int scsi_write_same(ScsiCommand *command);
+int scsi_unmap(ScsiCommand *command);
+int scsi_inquiry(ScsiCommand *command);    /* scsi-inquiry.c */
+int scsi_mode_sense(ScsiCommand *command); /* scsi-mode.c */
+int scsi_read_capacity_16(ScsiCommand *command);
+
+/* Reply with as much of data as the initiator takes (alloc bytes at most). TCMU_STS_OK. */
+int scsi_reply(ScsiCommand *command, const uint8_t *data, size_t bytes, size_t alloc);
