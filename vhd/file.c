@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
- * VhdFile on the real file system.
+ * VhdFile on the real file system, in this order: transfers; space, by fallocate or by writing
+ * zeros where that is not supported; locks; making (a temporary name until published); pinning and
+ * opening.
  *
- *   transfers    posix_readv, posix_writev: short transfers, EINTR, more iovecs than a call takes
- *   space        posix_punch, posix_claim: fallocate, with zeros written where it is not supported
- *   pinning      vhd_file_open_at: a path descriptor first, type and folder judged on it, then
- * reopened making       vhd_file_create, posix_rename, posix_close: a temporary name until
- * published
- *
- * A PosixFile is not changed between open and close, temp_name aside, which only the making
- * functions touch. So the data path needs no lock.
+ * The data path needs no lock: between open and close only making changes a PosixFile (temp_name).
  */
 #include "vhd/file.h"
 
@@ -26,7 +21,8 @@
 
 #include "vhd/error.h"
 
-#define TEMP_TRIES 100
+#define TEMP_TRIES      100 /* of a random name for a new file */
+#define MAX_FOLIO_PAGES 512 /* of the page cache; a folio is aligned to its size */
 
 typedef struct PosixFile {
     VhdFile base;
@@ -203,15 +199,16 @@ static int posix_claim(VhdFile *file, uint64_t off, uint64_t len)
     return write_zeros(fd, off, end - off);
 }
 
-/* The kernel keeps a page of which only a part is named, so the range is widened to whole pages. */
+/* The kernel keeps a folio of which only a part is named, so the range is widened to the largest.
+ */
 static int posix_drop_cache(VhdFile *file, uint64_t off, uint64_t len)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = off - off % page;
+    uint64_t folio = (uint64_t)sysconf(_SC_PAGESIZE) * MAX_FOLIO_PAGES, start = off - off % folio;
 
     if (len == 0 || off > INT64_MAX) /* a length of 0 would mean "to the end" */
         return 0;
     len = MIN(len, INT64_MAX - off) + (off - start);
-    len = MIN(len + (page - len % page) % page, INT64_MAX - start);
+    len = MIN(len + (folio - len % folio) % folio, INT64_MAX - start);
     return -posix_fadvise(posix_file(file)->fd, (off_t)start, (off_t)len, POSIX_FADV_DONTNEED);
 }
 
