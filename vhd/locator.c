@@ -120,9 +120,14 @@ char *vhd_parent_name_decode(const uint8_t raw[static VHD_PARENT_NAME_BYTES])
     return decode_utf16("UTF-16BE", raw, len);
 }
 
+static bool has_drive(const char *path)
+{
+    return g_ascii_isalpha(path[0]) && path[1] == ':';
+}
+
 static bool is_absolute(const char *path)
 {
-    return path[0] == '/' || (g_ascii_isalpha(path[0]) && path[1] == ':' && path[2] == '/');
+    return path[0] == '/' || (has_drive(path) && path[2] == '/');
 }
 
 /* A path that a locator can carry: some text, UTF-8, and no backslash, which would come back as a
@@ -217,7 +222,7 @@ char *vhd_path_join(const char *base, const char *path)
 {
     GString *joined = g_string_new(NULL);
 
-    if (g_ascii_isalpha(path[0]) && path[1] == ':')
+    if (has_drive(path))
         path += 2;
     if (path[0] != '/')
         append_names(joined, base);
@@ -256,5 +261,7 @@ char *vhd_path_relative(const char *from_dir, const char *target)
     if (seen->len == 0)
         g_string_append(seen, "./");
     g_string_truncate(seen, seen->len - 1);
+    if (has_drive(seen->str)) /* a folder whose name looks so is none */
+        g_string_prepend(seen, "./");
     return g_string_free(seen, FALSE);
 }

@@ -44,5 +44,6 @@ bool vhd_parent_name_encode(const char *name, uint8_t raw[static VHD_PARENT_NAME
 char *vhd_path_join(const char *base, const char *path);
 
 /* Path of target as seen from the folder from_dir, both absolute and without . and ..: "x/y",
- * "../x", or "." where they are the same. Caller frees. */
+ * "../x", "./C:" for what could be taken for a drive, or "." where they are the same. vhd_path_join
+ * leads back. Caller frees. */
 char *vhd_path_relative(const char *from_dir, const char *target);

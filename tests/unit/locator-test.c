@@ -288,6 +288,7 @@ static void test_relative(void)
         {"/srv/vm", "/srv/vm", "."},
         {"/srv/vm", "/srv", ".."},
         {"/srv//vm/", "/srv/vm/a", "a"},
+        {"/srv", "/srv/C:/a", "./C:/a"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
