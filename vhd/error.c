@@ -210,7 +210,7 @@ static void append_cookie(GString *text, uint64_t cookie)
 
     for (int i = 0; i < 8; i++) {
         chars[i] = (char)(cookie >> (56 - 8 * i));
-        if (!g_ascii_isprint(chars[i])) {
+        if (!g_ascii_isprint(chars[i]) || chars[i] == '"') {
             g_string_append_printf(text, "0x%016" G_GINT64_MODIFIER "X", cookie);
             return;
         }
