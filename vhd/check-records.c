@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/*
+ * Footers, header and the place of everything, judged with every fault told, where opening stops at
+ * the first. Which footer counts is decided as opening decides it: that of a fixed image at the
+ * end, else a good one at 0, else a good one at the end.
+ */
+#include "vhd/check-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vhd/error.h"
+
+/* How far from the end of the file a footer is looked for that something was appended to. */
+#define TRAILING_SCAN_BYTES (64u << 10)
+
+typedef struct FooterFound {
+    bool read; /* the bytes are there */
+    bool good;
+    uint64_t off;
+    VhdFooter footer;
+    VhdFault fault; /* where it is read and not good */
+    uint8_t raw[VHD_FOOTER_BYTES];
+} FooterFound;
+
+/* Read and decode the footer of len bytes (512, or 511 at the end) at off. */
+static void read_footer(Check *check, FooterFound *found, uint64_t off, size_t len)
+{
+    int err;
+
+    *found = (FooterFound){.off = off};
+    err = vhd_file_read(check->file, VHD_IO_FOOTER, off, found->raw, len);
+    if (err) {
+        check_read_failed(check, off, "a footer", err);
+        return;
+    }
+    found->read = true;
+    found->good = len == VHD_FOOTER_BYTES
+                      ? vhd_footer_decode(found->raw, off, &found->footer, &found->fault)
+                      : vhd_footer_decode_short(found->raw, off, &found->footer, &found->fault);
+}
+
+static bool is_footer(const FooterFound *found)
+{
+    return found->read && (found->good || found->fault.code != VHD_FAULT_FOOTER_COOKIE);
+}
+
+/* The footer at the end: in the last 512 bytes, or in the last 511 of a file of 512n+511. */
+static void read_end(Check *check, FooterFound *end)
+{
+    uint64_t bytes = check->file_bytes;
+
+    if (bytes % VHD_SECTOR_BYTES == VHD_FOOTER_BYTES - 1) {
+        read_footer(check, end, bytes - (VHD_FOOTER_BYTES - 1), VHD_FOOTER_BYTES - 1);
+        if (is_footer(end))
+            check_report(check, (VhdFinding){.code = VHD_FINDING_FOOTER_SHORT, .off = end->off},
+                         "the footer at offset %" G_GUINT64_FORMAT
+                         " has 511 bytes, as Virtual PC before 2004 wrote it",
+                         end->off);
+        return;
+    }
+    if (bytes < VHD_FOOTER_BYTES)
+        return;
+    read_footer(check, end, bytes - VHD_FOOTER_BYTES, VHD_FOOTER_BYTES);
+}
+
+/* A footer that ends before the file does, because something was appended: its end, or 0. */
+static uint64_t find_buried_footer(Check *check)
+{
+    uint64_t bytes = check->file_bytes, len = MIN(bytes, TRAILING_SCAN_BYTES), start;
+    VhdFooter footer;
+    VhdFault fault;
+
+    start = (bytes - len + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+    if (start == 0) /* the copy */
+        start = VHD_SECTOR_BYTES;
+    if (start >= bytes ||
+        vhd_file_read(check->file, VHD_IO_FOOTER, start, check->buffer, bytes - start) != 0)
+        return 0;
+    for (uint64_t off = bytes / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+         off >= start + VHD_FOOTER_BYTES;) {
+        off -= VHD_SECTOR_BYTES;
+        if (vhd_footer_decode(check->buffer + (off - start), off, &footer, &fault))
+            return off + VHD_FOOTER_BYTES;
+    }
+    return 0;
+}
+
+static void report_buried_footer(Check *check)
+{
+    uint64_t end = find_buried_footer(check);
+
+    if (end != 0 && end < check->file_bytes)
+        check_report(check,
+                     (VhdFinding){.code = VHD_FINDING_TRAILING,
+                                  .severity = VHD_SEVERITY_WARNING,
+                                  .off = end,
+                                  .bytes = check->file_bytes - end},
+                     "%" G_GUINT64_FORMAT
+                     " bytes follow a footer that ends at offset %" G_GUINT64_FORMAT,
+                     check->file_bytes - end, end);
+}
+
+/* Two good footers: do they tell of the same disk? */
+static void compare_footers(Check *check, const FooterFound *copy, const FooterFound *end)
+{
+    const VhdFooter *a = &copy->footer, *b = &end->footer;
+    VhdFault fault = {.code = VHD_FAULT_FOOTERS_DIFFER};
+
+    if (a->current_bytes != b->current_bytes) {
+        fault.off = VHD_FOOTER_AT_SIZE;
+        fault.found = a->current_bytes;
+        fault.wanted = b->current_bytes;
+    } else if (a->type != b->type) {
+        fault.off = VHD_FOOTER_AT_TYPE;
+        fault.found = a->type;
+        fault.wanted = b->type;
+    } else if (a->data_offset != b->data_offset) {
+        fault.off = VHD_FOOTER_AT_DATA_OFFSET;
+        fault.found = a->data_offset;
+        fault.wanted = b->data_offset;
+    } else if (memcmp(a->uuid, b->uuid, sizeof(a->uuid)) != 0) {
+        check_report(check,
+                     (VhdFinding){.code = VHD_FINDING_FOOTERS_DIFFER,
+                                  .severity = VHD_SEVERITY_ERROR,
+                                  .off = VHD_FOOTER_AT_UUID},
+                     "the footer copy and the footer at the end of the file hold different uuids: "
+                     "the image can only be read");
+        return;
+    } else if (memcmp(copy->raw, end->raw, VHD_FOOTER_BYTES - 1) != 0) {
+        check_report(
+            check,
+            (VhdFinding){.code = VHD_FINDING_FOOTERS_UNEQUAL, .off = end->off, .repairable = true},
+            "the footer copy and the footer at the end of the file differ in fields that "
+            "only inform");
+        return;
+    } else {
+        return;
+    }
+    check_fault(check, VHD_FINDING_FOOTERS_DIFFER, VHD_SEVERITY_ERROR, &fault, false);
+}
+
+static void report_end(Check *check, const FooterFound *end, bool copy_good)
+{
+    if (end->good || (!end->read && check->file_bytes >= VHD_FOOTER_BYTES))
+        return;
+    if (is_footer(end)) {
+        check_fault(check, VHD_FINDING_FOOTER_END, VHD_SEVERITY_ERROR, &end->fault, copy_good);
+        return;
+    }
+    /* What a killed writer leaves, and what the first flush puts right; fatal where the copy is no
+     * help. */
+    check_report(check,
+                 (VhdFinding){.code = VHD_FINDING_FOOTER_LOST,
+                              .severity = copy_good ? VHD_SEVERITY_WARNING : VHD_SEVERITY_ERROR,
+                              .off = end->off,
+                              .repairable = copy_good},
+                 "the file does not end with a footer");
+    report_buried_footer(check);
+}
+
+/* Choose the footer that counts. Null: none is good. */
+static const FooterFound *judge_footers(Check *check, const FooterFound *copy,
+                                        const FooterFound *end)
+{
+    bool copy_good = copy->good && copy->footer.type != VHD_TYPE_FIXED;
+
+    if (end->good && end->footer.type == VHD_TYPE_FIXED)
+        return end; /* what lies at 0 is the guest's, whatever it looks like */
+    report_end(check, end, copy_good);
+    if (copy_good) {
+        if (end->good)
+            compare_footers(check, copy, end);
+        return copy;
+    }
+    if (copy->read && !copy->good)
+        check_fault(check, VHD_FINDING_FOOTER_COPY, VHD_SEVERITY_ERROR, &copy->fault, end->good);
+    else if (copy->read)
+        check_report(check,
+                     (VhdFinding){.code = VHD_FINDING_FOOTER_COPY,
+                                  .severity = VHD_SEVERITY_ERROR,
+                                  .repairable = end->good},
+                     "the footer copy at offset 0 is of type 2 (fixed), which has none");
+    return end->good ? end : NULL;
+}
+
+static bool is_locator_fault(const Check *check, const VhdFault *fault, unsigned *index)
+{
+    uint64_t first = check->footer.data_offset + VHD_HEADER_AT_LOCATORS;
+
+    if (fault->off < first || fault->off >= first + VHD_LOCATORS * VHD_LOCATOR_BYTES)
+        return false;
+    *index = (unsigned)((fault->off - first) / VHD_LOCATOR_BYTES);
+    return true;
+}
+
+/* As vhd_layout_init, with every bad locator told and left out. */
+static bool judge_layout(Check *check, uint64_t footer_off)
+{
+    VhdHeader header = check->header;
+    VhdFault fault;
+    unsigned index;
+
+    while (!vhd_layout_init(&check->layout, &check->footer, footer_off, &header, check->file_bytes,
+                            &fault)) {
+        if (!is_locator_fault(check, &fault, &index) ||
+            header.locators[index].platform == VHD_PLATFORM_NONE) {
+            check_fault(check, VHD_FINDING_HEADER, VHD_SEVERITY_ERROR, &fault, false);
+            return false;
+        }
+        check_fault(check, VHD_FINDING_LOCATOR, VHD_SEVERITY_ERROR, &fault, false);
+        header.locators[index].platform = VHD_PLATFORM_NONE;
+    }
+    return true;
+}
+
+/* The footer is chosen: the header and all that follows from both. */
+static bool judge_header(Check *check, const FooterFound *chosen)
+{
+    uint8_t raw[VHD_HEADER_BYTES];
+    VhdFault fault;
+    int err;
+
+    if (!vhd_layout_footer_ok(&check->footer, chosen->off, check->file_bytes, &fault)) {
+        check_fault(check, VHD_FINDING_FOOTER_FIELD, VHD_SEVERITY_ERROR, &fault, false);
+        return false;
+    }
+    if (check->footer.type == VHD_TYPE_FIXED)
+        return vhd_layout_init(&check->layout, &check->footer, chosen->off, NULL, check->file_bytes,
+                               &fault);
+    err = vhd_file_read(check->file, VHD_IO_HEADER, check->footer.data_offset, raw, sizeof(raw));
+    if (err) {
+        check_read_failed(check, check->footer.data_offset, "the header", err);
+        return false;
+    }
+    if (!vhd_header_decode(raw, check->footer.data_offset, &check->header, &fault)) {
+        check_fault(check, VHD_FINDING_HEADER, VHD_SEVERITY_ERROR, &fault, false);
+        return false;
+    }
+    return judge_layout(check, chosen->off);
+}
+
+/* Between the disk of a fixed image and its footer. */
+static void report_fixed_gap(Check *check, uint64_t footer_off)
+{
+    uint64_t gap = footer_off - check->footer.current_bytes;
+
+    check->result->end_off = check->footer.current_bytes;
+    if (gap > 0)
+        check_report(check,
+                     (VhdFinding){.code = VHD_FINDING_TRAILING,
+                                  .off = check->footer.current_bytes,
+                                  .bytes = gap},
+                     "%" G_GUINT64_FORMAT " bytes lie between the disk and its footer", gap);
+}
+
+bool check_records(Check *check, bool *judged, GError **error)
+{
+    FooterFound copy = {.off = 0}, end = {.off = 0};
+    const FooterFound *chosen;
+    VhdFileInfo info;
+    int err = vhd_file_info(check->file, &info);
+
+    if (err) {
+        vhd_error_set_errno(error, VHD_ERROR_IO, check->file->name, "look at it", -err);
+        return false;
+    }
+    check->file_bytes = info.bytes;
+    if (info.bytes >= VHD_FOOTER_BYTES)
+        read_footer(check, &copy, 0, VHD_FOOTER_BYTES);
+    read_end(check, &end);
+    if (!is_footer(&copy) && !is_footer(&end)) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_NOT_VHD,
+                    "%s: neither its beginning nor its end is a VHD's footer: it is no VHD or was "
+                    "cut off",
+                    check->file->name);
+        return false;
+    }
+    chosen = judge_footers(check, &copy, &end);
+    if (!chosen)
+        return true;
+    check->footer = chosen->footer;
+    check->room_end = end.good ? end.off : info.bytes;
+    *judged = judge_header(check, chosen);
+    if (*judged && check->footer.type == VHD_TYPE_FIXED)
+        report_fixed_gap(check, chosen->off);
+    return true;
+}
