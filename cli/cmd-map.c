@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* vhdctl map: which layer holds which range. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/extents.h"
+#include "cli/open.h"
+#include "cli/output.h"
+
+static void print_layers(VhdChain *chain)
+{
+    for (unsigned i = 0; i < vhd_chain_depth(chain); i++) {
+        g_autofree char *shown = output_visible(vhd_image_name(vhd_chain_layer(chain, i)));
+
+        printf("layer %u: %s\n", i, shown);
+    }
+    printf("\n%18s %18s  %5s  %18s\n", "start", "length", "layer", "offset in its file");
+}
+
+static void print_text(const ExtentRun *run)
+{
+    printf("%18" PRIu64 " %18" PRIu64, run->start, run->len);
+    if (run->layer < 0)
+        printf("  %5s  %18s\n", "-", "zero");
+    else if (run->hole)
+        printf("  %5d  %18s\n", run->layer, "zero");
+    else
+        printf("  %5d  %18" PRIu64 "\n", run->layer, run->off);
+}
+
+/* A line a run, as qemu-img writes them, so that the map of a large disk is never held whole. */
+static void print_json(const ExtentRun *run, unsigned depth, bool first)
+{
+    bool present = run->layer >= 0, zero = extent_is_zero(run);
+
+    printf("%s{ \"start\": %" PRIu64 ", \"length\": %" PRIu64
+           ", \"depth\": %u, \"present\": %s, \"zero\": %s, \"data\": %s",
+           first ? "[" : ",\n", run->start, run->len, present ? (unsigned)run->layer : depth - 1,
+           present ? "true" : "false", zero ? "true" : "false", zero ? "false" : "true");
+    if (present)
+        printf(", \"offset\": %" PRIu64, run->off);
+    printf("}");
+}
+
+static int map_chain(VhdChain *chain, bool json)
+{
+    uint64_t end = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES;
+    ExtentRun run;
+
+    if (!json)
+        print_layers(chain);
+    for (uint64_t at = 0; at < end && !ferror(stdout); at += run.len) {
+        int err = extent_run(chain, at, end, &run);
+
+        if (err)
+            return cli_fail("%s: cannot map offset %" PRIu64 ": %s",
+                            vhd_image_name(vhd_chain_layer(chain, 0)), at, g_strerror(-err));
+        if (json)
+            print_json(&run, vhd_chain_depth(chain), at == 0);
+        else
+            print_text(&run);
+    }
+    if (json)
+        printf("]\n");
+    return cli_finish_stdout(CLI_DONE);
+}
+
+static int run_map(const CliVerb *verb, int argc, char **argv)
+{
+    gboolean json = FALSE, unlocked = FALSE;
+    const GOptionEntry entries[] = {
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON, as qemu-img map does", NULL},
+        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(VhdChain) chain = NULL;
+    g_autoptr(GError) error = NULL;
+    char **operands;
+    int status;
+
+    if (!cli_parse(verb, entries, argc, argv, &operands, &status))
+        return status;
+    chain = open_chain(operands[0], unlocked, &error);
+    return chain ? map_chain(chain, json) : cli_fail_error(error);
+}
+
+const CliVerb cli_map = {
+    .name = "map",
+    .operands = "IMAGE",
+    .summary = "Show which layer holds which range",
+    .operands_min = 1,
+    .operands_max = 1,
+    .usage_status = CLI_USAGE,
+    .run = run_map,
+};

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+#include "cli/extents.h"
+
+#include "vhd/format.h"
+
+/* Cut a run of data down to what is alike in the file: a hole or data. */
+static void split_at_hole(VhdChain *chain, ExtentRun *run)
+{
+    VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)run->layer));
+    uint64_t data, data_end, end = run->off + run->len, at;
+
+    if (vhd_file_next_data(file, run->off, &data, &data_end) != 0)
+        return;
+    if (data >= data_end) /* none to the end of the file */
+        data = end;
+    at = MIN(data, end) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+    run->hole = at > run->off;
+    if (!run->hole)
+        at = (data_end + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+    if (at < end)
+        run->len = at - run->off;
+}
+
+static int next_piece(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *run)
+{
+    VhdExtent extent;
+    int err =
+        vhd_chain_map(chain, start / VHD_SECTOR_BYTES, (end - start) / VHD_SECTOR_BYTES, &extent);
+
+    if (err)
+        return err;
+    *run = (ExtentRun){.start = start,
+                       .len = extent.sectors * VHD_SECTOR_BYTES,
+                       .layer = extent.layer,
+                       .off = extent.layer < 0 ? 0 : extent.off};
+    if (run->layer >= 0)
+        split_at_hole(chain, run);
+    return 0;
+}
+
+static bool continues(const ExtentRun *run, const ExtentRun *next)
+{
+    return run->layer == next->layer && run->hole == next->hole &&
+           (run->layer < 0 || run->off + run->len == next->off);
+}
+
+int extent_run(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *run)
+{
+    int err = next_piece(chain, start, end, run);
+
+    while (!err && run->start + run->len < end) {
+        ExtentRun next;
+
+        err = next_piece(chain, run->start + run->len, end, &next);
+        if (err || !continues(run, &next))
+            break;
+        run->len += next.len;
+    }
+    return err;
+}

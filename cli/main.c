@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* vhdctl: makes, inspects, checks and transforms VHD images and chains of them. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const CliVerb *const verbs[] = {
+    &cli_create, &cli_snapshot, &cli_info,  &cli_map,
+    &cli_check,  &cli_read,     &cli_write, &cli_convert,
+};
+
+static void print_verbs(void)
+{
+    printf("Usage: vhdctl VERB [OPTION...] IMAGE...\n"
+           "Makes, inspects, checks and transforms VHD images and chains of them.\n\n"
+           "Verbs:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+        printf("  %-9s %-14s %s\n", verbs[i]->name, verbs[i]->operands, verbs[i]->summary);
+    printf(
+        "\n'vhdctl VERB --help' lists the options of a verb. Sizes take the suffixes K, M, G, T\n"
+        "(powers of 1024). Exit status: 0 done, 1 failed, 2 wrong usage; check: 0 clean, 1 could\n"
+        "not check, 2 corrupt, 3 leaks only.\n");
+}
+
+static const CliVerb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const CliVerb *verb;
+
+    /* A full pipe's end is an error of write(), so that what was begun can be tidied up. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        cli_fail("a verb is missing; see 'vhdctl --help'");
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_verbs();
+        return cli_finish_stdout(CLI_DONE);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("vhdctl %s\n", VHD_VERSION);
+        return cli_finish_stdout(CLI_DONE);
+    }
+    verb = find_verb(argv[1]);
+    if (!verb) {
+        cli_fail("'%s' is no verb; see 'vhdctl --help'", argv[1]);
+        return CLI_USAGE;
+    }
+    return verb->run(verb, argc - 1, argv + 1);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* How far long work is, and whether the user has had enough of it. */
+#pragma once
+
+#include <stdbool.h>
+
+/* SIGINT, SIGTERM and SIGHUP do not kill any more from here on: long work asks
+ * progress_interrupted, so that it can tidy up. */
+void progress_catch_signals(void);
+
+/* Show progress on stderr if it is a terminal, or if forced. Catches signals, too. */
+void progress_begin(bool forced);
+
+/* part of the work is done, 0 to 1. Cheap: prints a few times a second at most. */
+void progress_show(double part);
+
+/* The line is finished or removed, so that a message can follow. */
+void progress_end(bool complete);
+
+/* The text of -p's line in help. */
+#define PROGRESS_HELP "Show progress, also where stderr is no terminal"
+
+/* True once a signal asked to stop. */
+bool progress_interrupted(void);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* What convert reads: an image with its ancestors, or a raw file or block device. */
+#pragma once
+
+#include "cli/extents.h"
+
+typedef enum SourceFormat { SOURCE_DETECT, SOURCE_RAW, SOURCE_VPC } SourceFormat;
+
+typedef struct Source Source;
+
+/* SOURCE_DETECT: an image if there is a VHD's footer, good or bad, at its end or its beginning. */
+Source *source_open(const char *path, SourceFormat format, bool unlocked, GError **error);
+void source_close(Source *source); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Source, source_close)
+
+uint64_t source_bytes(const Source *source);  /* of a raw file: no multiple of 512, perhaps */
+VhdChain *source_chain(const Source *source); /* a raw file is a chain of one layer */
+
+/* The run at start (a multiple of 512, below the size). 0 or -errno. */
+int source_run(Source *source, uint64_t start, ExtentRun *run);
+
+/* len bytes of a run that is not zero, from skip on. 0 or -errno. */
+int source_read(Source *source, const ExtentRun *run, uint64_t skip, void *buf, size_t len);

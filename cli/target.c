@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+#include "cli/target.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "cli/open.h"
+#include "cli/progress.h"
+#include "cli/size.h"
+#include "vhd/error.h"
+
+struct Target {
+    VhdFile *file; /* under its temporary name */
+    bool stolen;   /* somebody else closes it */
+    VhdFile *old;  /* what stands at the path now, locked as a writer's; NULL if nothing does */
+};
+
+static bool is_layer(VhdFile *file, VhdChain *source)
+{
+    VhdFileInfo info, other;
+
+    if (!source || vhd_file_info(file, &info) != 0)
+        return false;
+    for (unsigned i = 0; i < vhd_chain_depth(source); i++)
+        if (vhd_file_info(vhd_image_file(vhd_chain_layer(source, i)), &other) == 0 &&
+            other.device == info.device && other.inode == info.inode)
+            return true;
+    return false;
+}
+
+/* The file that would be replaced: is that allowed? */
+static bool hold_old(Target *target, const char *path, bool force, VhdChain *source, GError **error)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0) {
+        if (errno == ENOENT)
+            return true;
+        vhd_error_set_errno(error, VHD_ERROR_IO, path, "look at it", errno);
+        return false;
+    }
+    if (!force) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_EXISTS,
+                    "%s: exists already; name another file, or replace it with --force", path);
+        return false;
+    }
+    target->old = vhd_file_open(path, VHD_FILE_READ, error);
+    if (!target->old)
+        return false;
+    if (is_layer(target->old, source)) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: is a layer of the source and cannot be replaced by the result", path);
+        return false;
+    }
+    return vhd_lock_take(target->old, VHD_LOCK_WRITE, OPEN_LOCK_WAIT_MS, NULL, error);
+}
+
+Target *target_open(const char *path, mode_t mode, bool force, VhdChain *source, GError **error)
+{
+    g_autoptr(Target) target = g_new0(Target, 1);
+
+    progress_catch_signals();
+    if (!hold_old(target, path, force, source, error))
+        return NULL;
+    target->file = vhd_file_create(path, mode, error);
+    return target->file ? g_steal_pointer(&target) : NULL;
+}
+
+VhdFile *target_file(Target *target)
+{
+    return target->file;
+}
+
+VhdFile *target_steal_file(Target *target)
+{
+    target->stolen = true;
+    return target->file;
+}
+
+bool target_publish(Target *target, GError **error)
+{
+    if (progress_interrupted()) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted, nothing was made",
+                    target->file->name);
+        return false;
+    }
+    return vhd_file_publish(target->file, target->old != NULL, error);
+}
+
+void target_close(Target *target)
+{
+    if (!target)
+        return;
+    if (!target->stolen)
+        vhd_file_close(target->file);
+    vhd_file_close(target->old);
+    g_free(target);
+}
+
+bool target_parse_block_size(const char *text, uint32_t *bytes, GError **error)
+{
+    uint64_t value;
+
+    if (!size_parse(text, "block size", &value, error))
+        return false;
+    if (value == 0 || value > UINT32_MAX) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "block size '%s' is too %s", text,
+                    value == 0 ? "small" : "large");
+        return false;
+    }
+    *bytes = (uint32_t)value;
+    return true;
+}
