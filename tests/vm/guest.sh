@@ -38,7 +38,7 @@ step() {
     current_step=$1
     shift
     # Not to stdout: disk=$(step "serve it" lun_create ...) wants the disk alone.
-    echo "-- $current_step" >&2
+    printf -- '-- %3d s  %s\n' "$SECONDS" "$current_step" >&2
     "$@"
 }
 
@@ -76,9 +76,16 @@ expect_equal() { # WHAT WANTED GOT
     [[ $2 == "$3" ]] || fail "$1 is '$3', not '$2'"
 }
 
-# The sum alone, of a file, a device or (-) standard input.
-sha256_of() {
-    sha256sum -- "$1" | cut -d ' ' -f 1
+expect_clean() { # IMAGE
+    vhdctl check --chain "$1" || fail "vhdctl check --chain $1 finds something"
+}
+
+# quietly COMMAND...: what it says matters only if it fails.
+quietly() {
+    local said status=0
+    said=$("$@" 2>&1) || status=$?
+    [[ $status -eq 0 ]] || printf '%s\n' "$said" >&2
+    return "$status"
 }
 
 show_logs() {
@@ -88,6 +95,32 @@ show_logs() {
     dmesg | tail -n 30
 } >&2
 
+# ------------------------------------------------------------------- bytes
+
+# The sum alone, of a file, a device or (-) standard input.
+sha256_of() {
+    sha256sum -- "$1" | cut -d ' ' -f 1
+}
+
+# Past the page cache, so that the sum is of what the LUN holds.
+disk_sha256() { # DISK
+    dd if="$1" bs=1M iflag=direct status=none | sha256_of -
+}
+
+image_sha256() { # IMAGE: of what its chain reads as
+    vhdctl read "$1" | sha256_of -
+}
+
+# random_bytes LENGTH: no sector of it is zero, none is like another.
+random_bytes() {
+    head -c "$1" /dev/urandom
+}
+
+# Big-endian number in a file, in decimal.
+be_number() { # FILE OFFSET LENGTH
+    printf '%d\n' "0x$(xxd -p -s "$2" -l "$3" "$1")"
+}
+
 # ------------------------------------------------------------ the machine
 
 guest_start() {
@@ -95,6 +128,7 @@ guest_start() {
     trap guest_stop EXIT
     # A service's signals end a script like any failure: with its clean-up.
     trap 'exit 143' TERM INT
+    ! pgrep -x tcmu-runner >/dev/null || fail "a script before this one left its tcmu-runner"
     rm -rf "$VM_DIR"
     mkdir -p "$VM_DIR" /etc/rtslib-fb-target/{pr,alua,backup}
     modprobe -a target_core_user tcm_loop iscsi_target_mod sd_mod sg
@@ -271,6 +305,21 @@ lun_disk() { # NAME
     wait_until 30 "the disk of LUN $1" lun_has_disk "$1"
     found=(/sys/bus/scsi/devices/"$(loopback_address "$1")"/block/*)
     printf '/dev/%s\n' "${found[0]##*/}"
+}
+
+# The generic device of a disk.  Commands go there: the disk's own may be closed
+# to them (write-protected) or do more than is asked (a new read of its size).
+lun_generic() { # DISK
+    local found=(/sys/block/"${1##*/}"/device/scsi_generic/*)
+    printf '/dev/%s\n' "${found[0]##*/}"
+}
+
+# partition_one DISK: one partition over all of it; prints its device.
+partition_one() {
+    echo 'label: dos
+          type=83' | quietly sfdisk "$1"
+    wait_until 10 "${1}1" test -b "${1}1"
+    printf '%s1\n' "$1"
 }
 
 # Backstore and disk in one: prints /dev/sdX.

@@ -53,10 +53,10 @@ kernel_unpack() { # DEB FOLDER
         excluded+=("--exclude=./lib/modules/*/kernel/$folder")
     done
     dpkg-deb --fsys-tarfile "$1" |
-        tar -x -C "$2" --no-same-owner "${excluded[@]}" ./boot ./lib/modules
-    mv "$2"/boot/vmlinuz-* "$2/vmlinuz"
-    rm -rf "${2:?}/boot"
-    depmod -b "$2" "$(kernel_release "$2")"
+        tar -x -C "$2" --no-same-owner "${excluded[@]}" ./boot ./lib/modules &&
+        depmod -b "$2" "$(kernel_release "$2")" &&
+        mv "$2"/boot/vmlinuz-* "$2/vmlinuz" &&
+        rm -rf "${2:?}/boot"
 }
 
 kernel_release() { # FOLDER
@@ -86,21 +86,23 @@ kernel_initramfs() { # FOLDER
     mv "$tree.cpio" "$folder/initramfs"
 }
 
-# Fills the cache with NAME=VERSION; prints nothing.
+# Downloads with the lists that are here, or with new ones: old lists name a
+# version that the mirror no longer has.
+kernel_download_anyhow() { # PACKAGE=VERSION FOLDER
+    kernel_download "$1" "$2" ||
+        { [[ $(id -u) -eq 0 ]] && apt-get -qq update >&2 && kernel_download "$1" "$2"; }
+}
+
+# Fills the cache with PACKAGE=VERSION.
 kernel_fetch() { # PACKAGE=VERSION ENTRY
     local work
-    mkdir -p "$(dirname "$2")"
-    work=$(mktemp -d "$2.XXXXXX")
-    # Old lists name a version that the mirror no longer has.
-    if ! kernel_download "$1" "$work" &&
-        ! { [[ $(id -u) -eq 0 ]] && apt-get -qq update >&2 && kernel_download "$1" "$work"; }; then
-        rm -rf "$work"
-        return 1
+    mkdir -p "$(dirname "$2")" && work=$(mktemp -d "$2.XXXXXX") || return 1
+    if mkdir "$work/tree" && kernel_download_anyhow "$1" "$work" && kernel_unpack "$work"/*.deb "$work/tree"; then
+        # Another run may have been faster: its entry is as good.
+        mv -T "$work/tree" "$2" 2>/dev/null || :
     fi
-    mkdir "$work/tree"
-    kernel_unpack "$work"/*.deb "$work/tree"
-    mv -T "$work/tree" "$2" 2>/dev/null || [[ -e $2/vmlinuz ]]
     rm -rf "$work"
+    [[ -e $2/vmlinuz ]]
 }
 
 # Prints the folder of a bootable kernel: Debian's current one, or the newest
