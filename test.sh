@@ -74,9 +74,9 @@ run_vm() {
     configure_and_build dev || { count 0 1 0; return; }
     log=$(mktemp)
     tests/vm/all --build build/dev 2>&1 | tee "$log" || true
-    good=$(grep -cE '^vm: ok ' "$log" || true)
-    left=$(grep -cE '^vm: skipped ' "$log" || true)
-    bad=$(grep -cE '^vm: FAILED ' "$log" || true)
+    good=$(grep -cE '^==== [^ ]+: PASS' "$log" || true)
+    left=$(grep -cE '^==== [^ ]+: SKIP' "$log" || true)
+    bad=$(grep -cE '^==== [^ ]+: FAIL' "$log" || true)
     # A machine that does not boot says neither.
     [[ $((good + left + bad)) -gt 0 ]] || bad=1
     count "$good" "$bad" "$left"
