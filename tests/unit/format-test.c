@@ -115,6 +115,20 @@ static void test_batmap_round(void)
     }
 }
 
+/* Only the cookie of a batmap header is judged by its decoder. */
+static void test_batmap_cookie(void)
+{
+    uint8_t raw[VHD_BATMAP_BYTES] = "tdbatmaq";
+    VhdBatmapHeader batmap;
+    VhdFault fault;
+
+    g_assert_false(vhd_batmap_decode(raw, 2048, &batmap, &fault));
+    g_assert_cmpint(fault.code, ==, VHD_FAULT_BATMAP_COOKIE);
+    g_assert_cmpuint(fault.off, ==, 2048);
+    g_assert_cmphex(fault.found, ==, be64_get((const uint8_t *)"tdbatmaq"));
+    g_assert_cmphex(fault.wanted, ==, be64_get((const uint8_t *)"tdbatmap"));
+}
+
 /* Where each field lies in the file: offsets and widths of the specification. */
 static void test_footer_fields(void)
 {
@@ -254,6 +268,7 @@ int main(int argc, char **argv)
     g_test_add_func("/format/header/round", test_header_round);
     g_test_add_func("/format/header/fields", test_header_fields);
     g_test_add_func("/format/batmap/round", test_batmap_round);
+    g_test_add_func("/format/batmap/cookie", test_batmap_cookie);
     g_test_add_func("/format/checksum", test_checksum);
     g_test_add_func("/format/geometry", test_geometry);
     g_test_add_func("/format/batmap/promise", test_promise);
