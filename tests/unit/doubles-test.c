@@ -158,6 +158,7 @@ static void test_fault_rules(void)
     g_assert_cmpint(vhd_file_barrier(file), ==, -ENOSPC);
     g_assert_cmpint(vhd_file_barrier(file), ==, -ENOSPC);
     faults_fail(faults, FILE_OP_WRITE, FILE_KIND_ANY, 1, EDQUOT); /* counted from now on */
+    faults_fail(faults, FILE_OP_WRITE, FILE_KIND_ANY, 1, EIO); /* the first rule that fits counts */
     write_kind(file, VHD_IO_FOOTER, -EDQUOT);
     faults_clear(faults);
     g_assert_cmpint(vhd_file_barrier(file), ==, 0);

@@ -418,7 +418,7 @@ static void test_names(Fixture *fix, gconstpointer data)
     static const char *const folders[] = {"in/", "in/.", "..", ""};
     g_autofree char *longest = g_strnfill(255, 'x');
     g_autofree char *too_long = g_strnfill(256, 'x');
-    GString *umlauts = g_string_new("x");
+    GString *umlauts = g_string_new(NULL); /* the cut falls into the middle of one */
     VhdFile *file;
 
     (void)fix;

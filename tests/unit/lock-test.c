@@ -161,7 +161,7 @@ static void test_bytes(Fixture *fix, gconstpointer data)
     }
 }
 
-/* data: the errno that each lock call of its turn gives. */
+/* Without locks in the file system it goes on, and says so. */
 static void test_unsupported(Fixture *fix, gconstpointer data)
 {
     static const int errors[] = {ENOLCK, EOPNOTSUPP, EINVAL};
@@ -203,6 +203,32 @@ static void test_failure(Fixture *fix, gconstpointer data)
             g_assert_true(vhd_lock_probe(other, VHD_LOCK_WRITE, NULL));
         }
     }
+}
+
+static void *take_write(void *file)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(vhd_lock_take(file, VHD_LOCK_WRITE, 0, NULL, &error));
+    g_assert_error(error, VHD_ERROR, VHD_ERROR_BUSY);
+    return NULL;
+}
+
+/* Both have found the image free before either takes it: it is asked about again afterwards. */
+static void test_race(Fixture *fix, gconstpointer data)
+{
+    g_autoptr(Faults) faults = faults_new();
+    g_autoptr(VhdFile) a = fault_file_new(open_image(fix, true), faults), b = open_image(fix, true);
+    unsigned rule = faults_hold(faults, FILE_OP_LOCK, FILE_KIND_ANY, 1);
+    pthread_t thread;
+
+    (void)data;
+    g_assert_cmpint(pthread_create(&thread, NULL, take_write, a), ==, 0);
+    g_assert_true(faults_wait_held(faults, rule, 60 * 1000));
+    g_assert_true(vhd_lock_take(b, VHD_LOCK_WRITE, 0, NULL, NULL));
+    faults_release(faults, rule);
+    pthread_join(thread, NULL);
+    g_assert_true(vhd_lock_probe(b, VHD_LOCK_WRITE, NULL));
 }
 
 #define THREADS 4
@@ -361,6 +387,7 @@ int main(int argc, char **argv)
     add("/lock/bytes-memory", true, test_bytes);
     add("/lock/unsupported", false, test_unsupported);
     add("/lock/failure", false, test_failure);
+    add("/lock/race", false, test_race);
     add("/lock/contest", false, test_contest);
     add("/lock/qemu/kept-off", false, test_keeps_qemu_off);
     add("/lock/qemu/keeps-off", false, test_kept_off_by_qemu);
