@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
+# convert: content equal in every direction, sparse stays sparse.
+. "$(dirname "$0")/functions.sh"
+
+noise data 70000
+truncate -s 300M raw
+dd if=data of=raw bs=64K seek=100000001 oflag=seek_bytes conv=notrunc status=none
+dd if=data of=raw bs=64K seek=$((300 * 1048576 - 70000)) oflag=seek_bytes conv=notrunc status=none
+small() { # FILE
+    (($(stat -c %b "$1") <= 800)) || fail "$1 takes $(stat -c %b "$1") blocks"
+}
+small raw
+silent vhdctl convert raw d.vhd
+silent vhdctl convert --block-size 512K d.vhd d2.vhd
+silent vhdctl convert -O fixed d2.vhd f.vhd
+silent vhdctl convert -O raw f.vhd back
+silent vhdctl snapshot f.vhd child.vhd
+silent vhdctl write --offset 5000000 child.vhd <data
+silent vhdctl convert child.vhd flat.vhd
+same_bytes raw back
+for file in d.vhd d2.vhd f.vhd back; do small "$file"; done
+for file in d.vhd d2.vhd f.vhd flat.vhd; do
+    run vhdctl check "$file"
+    is "$status" 0 "$out"
+done
+(($(stat -c %s d.vhd) < 8000000)) || fail "blocks of zeros were allocated"
+dd if=data of=back bs=64K seek=5000000 oflag=seek_bytes conv=notrunc status=none
+vhdctl read flat.vhd | cmp - back || fail "the flattened chain differs"
+
+# A raw file may end in the middle of a sector.
+head -c 1000 data >odd
+silent vhdctl convert odd odd.vhd
+is "$(vhdctl info --size odd.vhd)" 1024
+cmp <(vhdctl read odd.vhd) <(cat odd; head -c 24 /dev/zero)
+silent vhdctl convert -O raw odd odd2
+same_bytes odd odd2
+
+# What looks like a VHD is one, unless it is said to be raw; and the other way round.
+silent vhdctl convert -f raw -O raw d2.vhd copy
+same_bytes d2.vhd copy
+refused 1 "vhdctl: odd: not a VHD: no footer at its end nor at its beginning" \
+    vhdctl convert -f vpc odd x.vhd
+cp d2.vhd torn.vhd
+poke torn.vhd 'footers!' 100 ff
+run vhdctl convert torn.vhd x.vhd
+is "$status" 1
+[[ $err == "vhdctl: torn.vhd: footer checksum at offset "* ]] || fail "$err"
+
+# The destination.
+refused 1 "vhdctl: d.vhd: exists already; name another file, or replace it with --force" \
+    vhdctl convert raw d.vhd
+refused 1 "vhdctl: f.vhd: is a layer of the source and cannot be replaced by the result" \
+    vhdctl convert --force child.vhd f.vhd
+silent vhdctl convert --force odd d.vhd
+is "$(vhdctl info --size d.vhd)" 1024
+is "$(find . -name '.*tmp')" "" "temporary files"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
+# SIGINT: convert ends soon, says so, and leaves nothing behind; write keeps what it wrote.
+. "$(dirname "$0")/functions.sh"
+
+truncate -s 8G raw
+dd if=/dev/urandom of=raw bs=1M count=300 conv=notrunc status=none
+"$VHDCTL" convert -p -O raw raw out 2>progress &
+pid=$!
+for _ in $(seq 200); do
+    [[ -n $(find . -name '.out.*') && -s progress ]] && break
+    sleep 0.01
+done
+kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+if [[ $status == 0 ]]; then # it was too fast for us
+    [[ -e out ]] || fail "convert ended well without a file"
+else
+    is "$status" 1
+    is "$(tail -1 progress)" "vhdctl: out: interrupted, nothing was made"
+    [[ ! -e out ]] || fail "something was made"
+fi
+is "$(find . -name '.out.*')" "" "temporary files"
+
+silent vhdctl create --size 1M a.vhd
+mkfifo pipe
+"$VHDCTL" write a.vhd <pipe 2>said &
+pid=$!
+exec 8>pipe
+printf abc >&8
+sleep 0.3
+kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+exec 8>&-
+is "$status" 1
+is "$(<said)" "vhdctl: a.vhd: interrupted, 3 bytes were written"
+is "$(vhdctl read --length 3 a.vhd)" abc
+run vhdctl check a.vhd
+is "$status" 0 "$out"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
+# A protected image is not written, by root neither, unless forced.
+. "$(dirname "$0")/functions.sh"
+
+silent vhdctl create --size 1M golden.vhd
+chmod a-w golden.vhd
+before=$(sha256sum <golden.vhd)
+printf x | refused 1 "vhdctl: golden.vhd: write protected (no write permission: it may be a golden image with children); make a child of it and write that, or force it" \
+    vhdctl write golden.vhd
+is "$(sha256sum <golden.vhd)" "$before"
+run vhdctl read --length 1 golden.vhd
+is "$status" 0
+if [[ $(id -u) == 0 ]]; then
+    printf x | silent vhdctl write --force golden.vhd
+    is "$(vhdctl read --length 1 golden.vhd)" x
+fi
