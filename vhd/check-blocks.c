@@ -92,17 +92,34 @@ static int compare_places(const void *a, const void *b)
 
 /* Gaps */
 
+/* Placing data on pages leaves gaps up to nearly two of them: in front of the first block, where
+ * the footer of the empty image was, and in front of each bitmap. Blocks of this size and more are
+ * longer than any such gap. */
+#define PAGE_BYTES       4096u
+#define SMALL_DATA_BYTES (4 * PAGE_BYTES)
+
+/* Is there room for a whole block, as it would have been placed? */
+static bool block_fits(const VhdLayout *layout, uint64_t start, uint64_t end)
+{
+    uint64_t bitmap = (uint64_t)layout->bitmap_sectors * VHD_SECTOR_BYTES;
+    uint64_t data = (uint64_t)layout->block_sectors * VHD_SECTOR_BYTES;
+
+    if (data < SMALL_DATA_BYTES)
+        start = (start + bitmap + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES - bitmap;
+    return start + bitmap + data <= end;
+}
+
 /*
- * [start, end) belongs to nothing. Alignment leaves gaps shorter than a block everywhere; a longer
- * one is what a lost block leaves. Where the file holds a hole there, it costs nothing: such is the
- * room of blocks that were given back.
+ * [start, end) belongs to nothing. Short gaps are everywhere; one that could hold a block is what a
+ * lost block leaves. Where the file holds a hole there, it costs nothing: such is the room of
+ * blocks that were given back.
  */
 static void check_gap(Check *check, uint64_t start, uint64_t end)
 {
     uint64_t data = 0;
     VhdFinding finding = {.off = start};
 
-    if (end <= start || end - start < vhd_layout_block_span(&check->layout))
+    if (end <= start || !block_fits(&check->layout, start, end))
         return;
     for (uint64_t at = check_next_data(check, start, end); at < end;
          at = check_next_data(check, at, end)) {
