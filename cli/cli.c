@@ -129,8 +129,11 @@ bool cli_parse(const CliVerb *verb, const GOptionEntry *entries, int argc, char 
     *operands = argv + 1;
     if (argc - 1 >= verb->operands_min && argc - 1 <= verb->operands_max)
         return true;
-    *status = argc - 1 < verb->operands_min
-                  ? cli_usage(verb, "%s is missing", verb->operands)
-                  : cli_usage(verb, "'%s' is one operand too many", argv[1 + verb->operands_max]);
+    if (argc - 1 > verb->operands_max)
+        *status = cli_usage(verb, "'%s' is one operand too many", argv[1 + verb->operands_max]);
+    else if (verb->operands_min > 1)
+        *status = cli_usage(verb, "both of %s are needed", verb->operands);
+    else
+        *status = cli_usage(verb, "%s is missing", verb->operands);
     return false;
 }
