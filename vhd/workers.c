@@ -41,6 +41,7 @@ static VhdJob *take_job_locked(VhdWorkers *workers)
     workers->first = job->next;
     if (!workers->first)
         workers->last = NULL;
+    job->next = NULL; /* it may be pushed again as it is */
     workers->queued--;
     return job;
 }
