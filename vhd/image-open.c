@@ -157,9 +157,8 @@ static bool read_header(VhdImage *image, const FooterSlot *slot, uint64_t file_b
                         GError **error)
 {
     uint8_t raw[VHD_HEADER_BYTES];
-    VhdFault fault = {VHD_FAULT_HEADER_OFFSET, slot->off + 16, slot->footer.data_offset,
-                      file_bytes > VHD_HEADER_BYTES ? file_bytes - VHD_HEADER_BYTES : 0};
-    bool ok = slot->footer.data_offset <= fault.wanted && file_bytes >= VHD_HEADER_BYTES;
+    VhdFault fault;
+    bool ok = vhd_layout_footer_ok(&slot->footer, slot->off, file_bytes, &fault);
     if (ok) {
         int result =
             vhd_file_read(image->file, VHD_IO_HEADER, slot->footer.data_offset, raw, sizeof raw);
