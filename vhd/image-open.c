@@ -76,8 +76,8 @@ static bool differ(const FooterSlot *copy, const FooterSlot *trailing, VhdFault 
     for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++) {
         if (fields[i].in_copy == fields[i].in_trailing)
             continue;
-        *fault = (VhdFault){VHD_FAULT_FOOTERS_DIFFER, trailing->off + fields[i].off,
-                            fields[i].in_copy, fields[i].in_trailing};
+        *fault = (VhdFault){VHD_FAULT_FOOTERS_DIFFER, copy->off + fields[i].off, fields[i].in_copy,
+                            fields[i].in_trailing};
         return true;
     }
     return false;
