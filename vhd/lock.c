@@ -22,7 +22,7 @@
 #include "vhd/error.h"
 
 #define RETRY_MS         10
-#define HOLDER_SEARCH_MS 100
+#define HOLDER_SEARCH_MS 250
 
 /* Zero-terminated lists of bytes. Asked: the most telling first. */
 #define MAX_BYTES 6
@@ -171,6 +171,9 @@ static long find_holder(const Wanted *wanted)
 
     if (!file_matches("/proc/locks", "", wanted, &pid) || pid > 0)
         return pid;
+    /* This process first: one daemon serves many images, and perhaps the same one twice. */
+    if (process_matches("self", wanted, deadline))
+        return getpid();
     dir = g_dir_open("/proc", 0, NULL);
     while (dir && pid < 0 && (name = g_dir_read_name(dir)) && now_ms() < deadline)
         if (g_ascii_isdigit(*name) && process_matches(name, wanted, deadline))
