@@ -160,12 +160,13 @@ static void count_reply(void *arg, const RunnerReply *reply)
 static void removal_under_load(enum RunnerRemoval how)
 {
     enum { COMMANDS = 200, COMMAND_BLOCKS = 64 };
-    g_autofree uint8_t *data = g_malloc0((gsize)COMMAND_BLOCKS * LUN_TEST_BLOCK);
-    struct iovec iov = {data, COMMAND_BLOCKS * LUN_TEST_BLOCK};
+    const size_t bytes = (size_t)COMMAND_BLOCKS * LUN_TEST_BLOCK;
+    g_autofree uint8_t *data = g_malloc0(COMMANDS * bytes);
     RunnerDevice *device = lun_test_open(image, "", DISK_BYTES);
     int replies = 0;
 
     for (uint32_t i = 0; i < COMMANDS; i++) {
+        struct iovec iov = {data + i * bytes, bytes};
         uint8_t cdb[16];
 
         if (i % 3 == 0)
