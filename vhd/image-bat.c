@@ -80,12 +80,13 @@ static bool judge_entries(VhdImage *image, uint32_t used, GError **error)
     }
     bool ordered = true;
     uint32_t count = 0;
+    uint64_t room_end = MIN(image->data_end, image->layout.file_bytes); /* less the footer */
     for (uint32_t block = 0; block < image->layout.blocks; block++) {
         uint32_t entry = image->bat[block];
         VhdFault fault;
         if (entry == VHD_BAT_UNUSED)
             continue;
-        if (!vhd_layout_entry_ok(&image->layout, block, entry, image->layout.file_bytes, &fault)) {
+        if (!vhd_layout_entry_ok(&image->layout, block, entry, room_end, &fault)) {
             vhd_error_set_fault(error, image->file->name, &fault);
             return false;
         }

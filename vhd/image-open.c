@@ -288,11 +288,11 @@ static bool open_body(VhdImage *image, const VhdImageOptions *options, const Foo
     if (image->writable)
         vhd_file_drop_cache(image->file, image->layout.bat_off, image->layout.bat_bytes);
     vhd_image_load_batmap(image, options);
+    find_data_end(image, footers, file_bytes);
     if (!vhd_image_load_bat(image, error))
         return false;
     if (image->writable && !slot_is_good(&footers->copy) && !restore_copy(image, error))
         return false;
-    find_data_end(image, footers, file_bytes);
     return vhd_image_attach_pending(image, options, error);
 }
 
