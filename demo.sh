@@ -65,7 +65,7 @@ vhd_is_served() {
 
 prepare_host() {
     [[ $(id -u) -eq 0 ]] || die "--here changes the kernel's target: run it as root"
-    modprobe -a target_core_user tcm_loop ||
+    modprobe -a target_core_user tcm_loop sd_mod ||
         die "this kernel has no target_core_user or tcm_loop; run ./demo.sh without --here"
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     mkdir -p /etc/rtslib-fb-target/{pr,alua,backup} /run/dbus
@@ -145,7 +145,7 @@ make_golden() {
     say "One golden image with a file system"
     show "$build/cli/vhdctl" create --size 1G "$folder/golden.vhd"
     lun_up golden "$folder/golden.vhd"
-    show mkfs.ext4 -q -L golden "$disk"
+    show mkfs.ext4 -q -L golden -E lazy_itable_init=0,lazy_journal_init=0 "$disk"
     mount "$disk" "$folder/mnt"
     echo "installed once, for everybody" >"$folder/mnt/golden.txt"
     head -c 8M /dev/urandom >"$folder/mnt/programs"
