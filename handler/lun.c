@@ -57,7 +57,7 @@ static void take_info(Lun *lun)
     vhd_disk_info(lun->disk, &info);
     lun->blocks = info.bytes / LUN_BLOCK_BYTES;
     lun->read_only = info.read_only;
-    lun->discard = lun->config->discard && info.sparse && !info.read_only;
+    lun->discard = lun->config->discard && !info.read_only;
     memcpy(lun->uuid, info.uuid, sizeof lun->uuid);
 }
 
