@@ -140,12 +140,31 @@ static void compare_footers(Check *check, const FooterFound *copy, const FooterF
     check_fault(check, VHD_FINDING_FOOTERS_DIFFER, VHD_SEVERITY_ERROR, &fault, false);
 }
 
+/* A damaged footer, told as a loss only where the other one does not serve. */
+static void report_bad_footer(Check *check, VhdFindingCode code, const FooterFound *bad,
+                              bool other_serves)
+{
+    const VhdFault *fault = &bad->fault;
+
+    if (!other_serves || fault->code != VHD_FAULT_FOOTER_CHECKSUM) {
+        check_fault(check, code, VHD_SEVERITY_ERROR, fault, other_serves);
+        return;
+    }
+    check_report(
+        check,
+        (VhdFinding){
+            .code = code, .severity = VHD_SEVERITY_ERROR, .off = fault->off, .repairable = true},
+        "footer checksum at offset %" G_GUINT64_FORMAT " is 0x%08" G_GINT64_MODIFIER
+        "X, expected 0x%08" G_GINT64_MODIFIER "X: the other footer serves",
+        fault->off, fault->found, fault->wanted);
+}
+
 static void report_end(Check *check, const FooterFound *end, bool copy_good)
 {
     if (end->good || (!end->read && check->file_bytes >= VHD_FOOTER_BYTES))
         return;
     if (is_footer(end)) {
-        check_fault(check, VHD_FINDING_FOOTER_END, VHD_SEVERITY_ERROR, &end->fault, copy_good);
+        report_bad_footer(check, VHD_FINDING_FOOTER_END, end, copy_good);
         return;
     }
     /* What a killed writer leaves, and what the first flush puts right; fatal where the copy is no
@@ -174,7 +193,7 @@ static const FooterFound *judge_footers(Check *check, const FooterFound *copy,
         return copy;
     }
     if (copy->read && !copy->good)
-        check_fault(check, VHD_FINDING_FOOTER_COPY, VHD_SEVERITY_ERROR, &copy->fault, end->good);
+        report_bad_footer(check, VHD_FINDING_FOOTER_COPY, copy, end->good);
     else if (copy->read)
         check_report(check,
                      (VhdFinding){.code = VHD_FINDING_FOOTER_COPY,
