@@ -198,6 +198,48 @@ static void test_discard_off(void)
     lun_test_close(device);
 }
 
+/* Zeros where nothing is take no space, with UNMAP or without. */
+static void test_zeros_take_no_space(void)
+{
+    const char *path = lun_test_image("empty.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES);
+    RunnerDevice *device = lun_test_open(path, "", DISK_BYTES);
+    uint8_t zeros[LUN_TEST_BLOCK] = {0}, cdb[16];
+    GStatBuf before, after;
+
+    lun_test_write(device, 0, 1, CHILD);
+    lun_test_command(device, 0, NULL, 0, 0x35);
+    g_assert_cmpint(g_stat(path, &before), ==, 0);
+    runner_cdb_write_same16(cdb, 200, BLOCKS - 200, 0);
+    lun_test_execute(device, cdb, zeros, sizeof zeros, 0, G_STRLOC);
+    runner_cdb_write_same16(cdb, 100, BLOCKS - 100, RUNNER_WS_UNMAP);
+    lun_test_execute(device, cdb, zeros, sizeof zeros, 0, G_STRLOC);
+    lun_test_command(device, 0, NULL, 0, 0x35);
+    g_assert_cmpint(g_stat(path, &after), ==, 0);
+    g_assert_cmpint(after.st_size, ==, before.st_size);
+    g_assert_cmpint(after.st_blocks, <=, before.st_blocks);
+    lun_test_close(device);
+}
+
+static void test_fixed_image(void)
+{
+    const char *path = lun_test_image("fixed.vhd", VHD_TYPE_FIXED, DISK_BYTES);
+    RunnerDevice *device = lun_test_open(path, "", DISK_BYTES);
+    GStatBuf before, after;
+
+    lun_test_write(device, 0, 1024, CHILD);
+    lun_test_command(device, 0, NULL, 0, 0x35);
+    g_assert_cmpint(g_stat(path, &before), ==, 0);
+    unmap(device, 5, 1000, RUNNER_UNMAP_LIST, 0);
+    lun_test_command(device, 0, NULL, 0, 0x35);
+    g_assert_cmpint(g_stat(path, &after), ==, 0);
+    lun_test_expect(device, 0, 5, CHILD);
+    lun_test_expect(device, 5, 1000, 0);
+    lun_test_expect(device, 1005, 19, CHILD);
+    g_assert_cmpint(after.st_size, ==, before.st_size);
+    g_assert_cmpint(after.st_blocks, <, before.st_blocks);
+    lun_test_close(device);
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -213,6 +255,8 @@ int main(int argc, char **argv)
     g_test_add_func("/zero/unmap-refuses", test_unmap_refuses);
     g_test_add_func("/zero/after-reopening", test_after_reopening);
     g_test_add_func("/zero/discard-off", test_discard_off);
+    g_test_add_func("/zero/takes-no-space", test_zeros_take_no_space);
+    g_test_add_func("/zero/fixed-image", test_fixed_image);
     result = g_test_run();
     lun_test_end();
     return result;
