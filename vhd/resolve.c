@@ -285,10 +285,13 @@ static bool try_name(Search *search)
 
 static bool try_parents(Search *search)
 {
-    for (const char *const *folder = search->rules->parents; folder && *folder; folder++)
+    for (const char *const *parent = search->rules->parents; parent && *parent; parent++) {
+        g_autofree char *folder = g_canonicalize_filename(*parent, NULL);
+
         for (guint i = 0; i < search->bases->len; i++)
-            if (try_base(search, *folder, g_ptr_array_index(search->bases, i)))
+            if (try_base(search, folder, g_ptr_array_index(search->bases, i)))
                 return true;
+    }
     return false;
 }
 

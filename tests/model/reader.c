@@ -199,25 +199,33 @@ static int compare_spans(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* The range of a block, of which a partial last one may lack the end where the file was cut behind
+ * it. */
+static Span block_span(const Image *image, uint32_t block, uint64_t footer_off)
+{
+    uint64_t start = number(image->bat + (uint64_t)block * 4, 4) * 512;
+    uint64_t used = start + (image->bitmap_sectors + (uint64_t)used_sectors(image, block)) * 512;
+    uint64_t end = start + ((uint64_t)image->bitmap_sectors + image->block_sectors) * 512;
+
+    return (Span){start, MAX(used, MIN(end, footer_off))};
+}
+
 static bool check_overlap(const Image *image)
 {
     Span *spans = g_new(Span, image->blocks + 4);
     uint64_t header = (uint64_t)(image->header - image->file);
     uint64_t bat = (uint64_t)(image->bat - image->file);
+    uint64_t footer = image->bytes - (image->bytes % 512 ? 511 : 512);
     uint32_t count = 0;
     bool ok = true;
 
     spans[count++] = (Span){0, 512};
     spans[count++] = (Span){header, header + 1024};
     spans[count++] = (Span){bat, bat + (uint64_t)image->blocks * 4};
-    spans[count++] = (Span){image->bytes - (image->bytes % 512 ? 511 : 512), image->bytes};
-    for (uint32_t block = 0; block < image->blocks; block++) {
-        uint64_t start = number(image->bat + (uint64_t)block * 4, 4) * 512;
-        uint64_t data = image->bitmap_sectors + (uint64_t)used_sectors(image, block);
-
-        if (start != UINT64_C(0xFFFFFFFF) * 512)
-            spans[count++] = (Span){start, start + data * 512};
-    }
+    spans[count++] = (Span){footer, image->bytes};
+    for (uint32_t block = 0; block < image->blocks; block++)
+        if (number(image->bat + (uint64_t)block * 4, 4) != 0xFFFFFFFF)
+            spans[count++] = block_span(image, block, footer);
     qsort(spans, count, sizeof *spans, compare_spans);
     for (uint32_t i = 1; i < count && ok; i++)
         ok = spans[i - 1].end <= spans[i].start;

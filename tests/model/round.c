@@ -43,15 +43,26 @@ static uint64_t word_at(const uint8_t *bytes)
     return word;
 }
 
+/* Tell the first word of a sector that differs. */
+static _Noreturn void fail_sector(const Round *round, const Op *op, uint64_t sector,
+                                  const uint8_t *found, const uint8_t *expected)
+{
+    unsigned word = 0;
+
+    while (word_at(found + word * 8) == word_at(expected + word * 8))
+        word++;
+    round_fail(round, op,
+               "sector %" G_GUINT64_FORMAT ", word %u is %016" G_GINT64_MODIFIER
+               "x, expected %016" G_GINT64_MODIFIER "x",
+               sector, word, word_at(found + word * 8), word_at(expected + word * 8));
+}
+
 void round_compare(const Round *round, const Op *op, uint64_t sector, uint64_t sectors,
                    const uint8_t *found, const uint8_t *expected)
 {
-    for (uint64_t i = 0; i < sectors * SECTOR_BYTES; i += SECTOR_BYTES)
-        if (memcmp(found + i, expected + i, SECTOR_BYTES) != 0)
-            round_fail(round, op,
-                       "sector %" G_GUINT64_FORMAT " begins with %016" G_GINT64_MODIFIER
-                       "x, expected %016" G_GINT64_MODIFIER "x",
-                       sector + i / SECTOR_BYTES, word_at(found + i), word_at(expected + i));
+    for (uint64_t i = 0; i < sectors; i++, found += SECTOR_BYTES, expected += SECTOR_BYTES)
+        if (memcmp(found, expected, SECTOR_BYTES) != 0)
+            fail_sector(round, op, sector + i, found, expected);
 }
 
 void round_compare_disk(const Round *round)
