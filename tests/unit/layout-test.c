@@ -178,7 +178,11 @@ static void test_type_bounds(void)
     VhdLayout layout;
 
     g_assert_false(vhd_layout_init(&layout, &footer, 0, NULL, SAMPLE_BYTES, &fault));
-    g_assert_cmpint(fault.code, ==, VHD_FAULT_HEADER_COOKIE);
+    assert_fault(VHD_FAULT_HEADER_COOKIE, 512, 0, 0);
+    footer.type = 7;
+    g_assert_false(vhd_layout_footer_ok(&footer, 0, SAMPLE_BYTES, &fault));
+    assert_fault(VHD_FAULT_TYPE, 60, 7, 0);
+    footer.type = VHD_TYPE_DIFFERENCING;
     footer.current_bytes = VHD_DYNAMIC_MAX_BYTES;
     g_assert_true(vhd_layout_footer_ok(&footer, 0, SAMPLE_BYTES, &fault));
     footer.current_bytes += 512;
@@ -222,8 +226,8 @@ static void test_space(void)
         {65536, 20, 12288, 65516}, {512, 20, 12288, 492},      {1, 20, 12288, 492},
         {8, 20, 12288, 4076},      {511, 20, 12288, 69100},    {0, 20, 12288, 0},
         {513, 20, 12288, 0},       {0xFFFFFFFF, 20, 12288, 0}, {0xFFFFFE00, 20, 12288, 69100},
-        {512, 512, 12288, 0},      {512, 600, 12288, 0},       {65536, 66, 4096 - 66, 0},
-        {65536, 66, 2048, 1982},   {4096, 20, 81388, 0},
+        {512, 511, 12288, 1},      {512, 512, 12288, 0},       {512, 600, 12288, 0},
+        {65536, 66, 4096 - 66, 0}, {65536, 66, 2048, 1982},    {4096, 20, 81388, 0},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -245,6 +249,39 @@ static void test_space(void)
         g_assert_cmpuint(hit ? hit->len : 0, ==, rows[i].want);
         g_assert_null(vhd_layout_hit(&layout, 80000, 512, false));
     }
+}
+
+/* A space that is clipped to nothing goes, and what lies behind it stays. */
+static void test_space_dropped(void)
+{
+    static const VhdRegion want[] = {
+        {VHD_REGION_FOOTER_COPY, 0, 512}, {VHD_REGION_HEADER, 512, 1024},
+        {VHD_REGION_LOCATOR, 8092, 100},  {VHD_REGION_BAT, 8192, 512},
+        {VHD_REGION_LOCATOR, 12288, 65},
+    };
+    VhdFooter footer = sample_footer();
+    VhdHeader header = sample_header();
+    VhdLayout layout;
+
+    header.locators[0] = (VhdLocator){VHD_PLATFORM_W2KU, 4096, 100, 0, 8092};
+    header.locators[1] = (VhdLocator){VHD_PLATFORM_W2RU, 0, 65, 0, 12288};
+    layout = layout_of(&footer, &header, SAMPLE_BYTES);
+    assert_regions(&layout, want, G_N_ELEMENTS(want));
+    g_assert_cmpuint(vhd_layout_metadata_end(&layout), ==, 12800);
+}
+
+/* The longest string there may be; and an end that is one byte into a sector. */
+static void test_string_lengths(void)
+{
+    VhdFooter footer = sample_footer();
+    VhdHeader header = sample_header();
+    VhdLayout layout;
+
+    header.locators[0].data_space = 0;
+    header.locators[1] = (VhdLocator){VHD_PLATFORM_W2RU, 0, VHD_LOCATOR_MAX_BYTES, 0, 12289};
+    layout = layout_of(&footer, &header, SAMPLE_BYTES);
+    g_assert_cmpuint(layout.region[layout.regions - 1].len, ==, 65536);
+    g_assert_cmpuint(vhd_layout_metadata_end(&layout), ==, 78336);
 }
 
 /* What is not looked at: locators of code 0 or of no length, and those of an image without parent.
@@ -430,6 +467,29 @@ static void test_batmap_header_place(void)
     g_assert_cmpuint(vhd_layout_hit(&layout, 8192, 1, true)->len, ==, 256);
 }
 
+/* One sector of the map holds 4096 blocks; the most that is served is 4096 sectors. */
+static void test_batmap_sizes(void)
+{
+    VhdFooter footer = sample_footer();
+    VhdHeader header = sample_header();
+    VhdBatmapHeader batmap = {.map_offset = 64 * MIB, .map_sectors = 1};
+    VhdLayout layout;
+
+    footer.type = VHD_TYPE_DYNAMIC;
+    footer.current_bytes = 8192 * MIB;
+    header.bat_entries = 4096;
+    layout = layout_of(&footer, &header, 128 * MIB);
+    g_assert_true(vhd_layout_add_batmap(&layout, &batmap, &fault));
+    footer.current_bytes += 512;
+    header.bat_entries = 4097;
+    layout = layout_of(&footer, &header, 128 * MIB);
+    g_assert_false(vhd_layout_add_batmap(&layout, &batmap, &fault));
+    assert_fault(VHD_FAULT_BATMAP_SIZE, 8192 + 16896 + 16, 1, 2);
+    batmap.map_sectors = 4096;
+    g_assert_true(vhd_layout_add_batmap(&layout, &batmap, &fault));
+    g_assert_cmpuint(layout.batmap_bytes, ==, 2 * MIB);
+}
+
 /* No room behind the BAT: no batmap. */
 static void test_batmap_no_room(void)
 {
@@ -442,6 +502,9 @@ static void test_batmap_no_room(void)
     g_assert_true(vhd_layout_init(&layout, &footer, 0, &header, 8704, &fault));
     g_assert_false(vhd_layout_add_batmap(&layout, &batmap, &fault));
     assert_fault(VHD_FAULT_BATMAP_RANGE, 8704, 9216, 8704);
+    batmap.map_offset = 7680; /* the header ends with the file, the map lies elsewhere */
+    g_assert_true(vhd_layout_init(&layout, &footer, 0, &header, 9216, &fault));
+    g_assert_true(vhd_layout_add_batmap(&layout, &batmap, &fault));
 }
 
 int main(int argc, char **argv)
@@ -454,6 +517,8 @@ int main(int argc, char **argv)
     g_test_add_func("/layout/type-bounds", test_type_bounds);
     g_test_add_func("/layout/any-place", test_any_place);
     g_test_add_func("/layout/space", test_space);
+    g_test_add_func("/layout/space/dropped", test_space_dropped);
+    g_test_add_func("/layout/string-lengths", test_string_lengths);
     g_test_add_func("/layout/locators-let-be", test_locators_let_be);
     g_test_add_func("/layout/most-regions", test_most_regions);
     g_test_add_func("/layout/hit", test_hit);
@@ -461,6 +526,7 @@ int main(int argc, char **argv)
     g_test_add_func("/layout/entry-partial", test_entry_partial);
     g_test_add_func("/layout/batmap", test_batmap);
     g_test_add_func("/layout/batmap/header-place", test_batmap_header_place);
+    g_test_add_func("/layout/batmap/sizes", test_batmap_sizes);
     g_test_add_func("/layout/batmap/no-room", test_batmap_no_room);
     return g_test_run();
 }

@@ -56,6 +56,7 @@ static const Form forms[] = {
     {"wi2r/windows-1252", VHD_PLATFORM_WI2R, BYTES(".\\\xE4\x80"), "./\xC3\xA4\xE2\x82\xAC", false},
     {"wi2r/no-such-char", VHD_PLATFORM_WI2R, BYTES(".\\\x81"), NULL, false},
     {"wi2r/terminated", VHD_PLATFORM_WI2R, BYTES("a\0\0"), "a", false},
+    {"wi2r/utf-8-terminated", VHD_PLATFORM_WI2R, BYTES("\xC3\xA4\0"), "\xC3\xA4", false},
     {"wi2r/nul-inside", VHD_PLATFORM_WI2R, BYTES("a\0b"), NULL, false},
     {"wi2r/empty", VHD_PLATFORM_WI2R, BYTES(""), NULL, false},
     {"macx/localhost", VHD_PLATFORM_MACX, BYTES("file://localhost/srv/a%20b.vhd"), "/srv/a b.vhd",
@@ -289,6 +290,7 @@ static void test_relative(void)
         {"/srv/vm", "/srv", ".."},
         {"/srv//vm/", "/srv/vm/a", "a"},
         {"/srv", "/srv/C:/a", "./C:/a"},
+        {"/a/b", "/a/c", "../c"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
