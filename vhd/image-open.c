@@ -83,10 +83,14 @@ static bool differ(const FooterSlot *copy, const FooterSlot *trailing, VhdFault 
     return false;
 }
 
-/* Sector 0 of a fixed image is the guest's. */
-static bool is_fixed(const FooterSlot *trailing)
+/* Sector 0 of a fixed image is the guest's, so a footer there means nothing. But after a power cut
+ * the last bytes of a dynamic image may be the guest's too, and he may keep fixed images in it: a
+ * fixed image's footer stands right behind its disk. */
+static bool is_fixed(const Footers *footers)
 {
-    return slot_is_good(trailing) && trailing->footer.type == VHD_TYPE_FIXED;
+    const FooterSlot *trailing = &footers->trailing;
+    return slot_is_good(trailing) && trailing->footer.type == VHD_TYPE_FIXED &&
+           (trailing->off == trailing->footer.current_bytes || !slot_is_good(&footers->copy));
 }
 
 /* A trailing footer with a wrong checksum that still names a fixed image: a footer at 0 would be
@@ -123,7 +127,7 @@ static const FooterSlot *choose_footer(VhdFile *file, const Footers *footers,
                                        GError **error)
 {
     const FooterSlot *copy = &footers->copy, *trailing = &footers->trailing;
-    if (is_fixed(trailing))
+    if (is_fixed(footers))
         return trailing;
     if (is_poisoned(copy) || is_poisoned(trailing)) {
         vhd_error_set_fault(error, file->name, is_poisoned(copy) ? &copy->fault : &trailing->fault);

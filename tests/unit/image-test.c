@@ -488,6 +488,24 @@ static void test_fixed_with_planted_footer(void)
     teardown(&f);
 }
 
+/* A power cut left the file ending in a guest's sector that holds a fixed image's footer. */
+static void test_nested_fixed_footer(void)
+{
+    Fixture f;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MemImage) other = make_image(VHD_TYPE_FIXED, 1 * MIB, 0);
+    uint8_t footer[512];
+    mem_image_read(other, 1 * MIB, footer, sizeof footer);
+    setup(&f, VHD_TYPE_DYNAMIC, 8 * MIB, 2 * MIB);
+    vhd_image_unref(f.image);
+    mem_image_write(f.bytes, mem_image_bytes(f.bytes), footer, sizeof footer);
+    f.image = open_again(&f, true, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(vhd_image_layout(f.image)->type, ==, VHD_TYPE_DYNAMIC);
+    g_assert_false(vhd_image_writable(f.image));
+    teardown(&f);
+}
+
 static void use_pending(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
@@ -650,6 +668,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/one-bad-footer", test_one_bad_footer);
     g_test_add_func("/image/no-footer", test_no_footer);
     g_test_add_func("/image/fixed-with-planted-footer", test_fixed_with_planted_footer);
+    g_test_add_func("/image/nested-fixed-footer", test_nested_fixed_footer);
     g_test_add_func("/image/killed", test_killed);
     g_test_add_func("/image/killed-in-flush", test_killed_in_flush);
     g_test_add_func("/image/log-of-another-state", test_log_of_another_state);
