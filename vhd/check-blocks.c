@@ -281,14 +281,12 @@ static void check_places(Check *check, uint8_t *bits)
     for (size_t i = 0; i < check->used_count; i++) {
         const CheckBlock *place = &check->used[i];
         uint64_t start = (uint64_t)place->entry * VHD_SECTOR_BYTES;
-        uint64_t sectors =
-            (uint64_t)layout->bitmap_sectors + vhd_layout_block_used_sectors(layout, place->block);
 
         if (!check_go_on(check, (double)i / (double)check->used_count))
             return;
         check_gap_around_metadata(check, covered, start);
         check_bitmap(check, place, bits, start >= end);
-        end = MAX(end, start + sectors * VHD_SECTOR_BYTES);
+        end = MIN(MAX(end, start + vhd_layout_block_span(layout)), check->room_end);
         covered = MAX(covered, end);
     }
     check->result->end_off = MAX(end, vhd_layout_metadata_end(layout));
@@ -392,22 +390,21 @@ static void check_batmap_lies(Check *check)
     }
 }
 
+/* A partial last block takes its whole place, too, though a file may be cut behind its used
+ * sectors: who writes it may use all of it. */
 static void check_overlaps(Check *check)
 {
-    const VhdLayout *layout = &check->layout;
     uint64_t end = 0;
 
     for (size_t i = 0; i < check->used_count; i++) {
         const CheckBlock *place = &check->used[i];
         uint64_t start = (uint64_t)place->entry * VHD_SECTOR_BYTES;
-        uint64_t sectors =
-            (uint64_t)layout->bitmap_sectors + vhd_layout_block_used_sectors(layout, place->block);
-        VhdFault fault = {VHD_FAULT_BLOCK_OVERLAP, layout->bat_off + (uint64_t)place->block * 4,
-                          start, end};
+        VhdFault fault = {VHD_FAULT_BLOCK_OVERLAP,
+                          check->layout.bat_off + (uint64_t)place->block * 4, start, end};
 
         if (start < end)
             check_fault(check, VHD_FINDING_BAT_OVERLAP, VHD_SEVERITY_ERROR, &fault, false);
-        end = MAX(end, start + sectors * VHD_SECTOR_BYTES);
+        end = MAX(end, start + vhd_layout_block_span(&check->layout));
     }
 }
 
