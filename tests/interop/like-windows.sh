@@ -34,7 +34,8 @@ same 12288 65536 "W2ru and its space"
 same 77824 3584 "gap before the footer"
 is "$(xxd -p -s 12288 -l 20 child.vhd)" "$(printf '.\\win8.vhd' | iconv -t UTF-16LE | xxd -p)" "W2ru"
 length=$((16#$(xxd -p -s 1096 -l 4 child.vhd)))
-is "$(dd if=child.vhd bs=1 skip=4096 count=$length status=none | iconv -f UTF-16LE)" "$(sed 's,/,\\,g' <<<"$PWD/win8.vhd")" "W2ku"
+absolute=$PWD/win8.vhd
+is "$(dd if=child.vhd bs=1 skip=4096 count=$length status=none | iconv -f UTF-16LE)" "${absolute//\//\\}" "W2ku"
 is "$(dd if=child.vhd bs=1 skip=576 count=18 status=none | iconv -f UTF-16BE | tr -d '\0')" win8.vhd "name"
 
 # The first block: bitmap in the last sector before a page, where the footer was, as Windows puts it.
