@@ -10,9 +10,25 @@
 
 static _Thread_local RunnerPlace here = {.cancel_state = PTHREAD_CANCEL_ENABLE};
 static _Thread_local bool thread_is_host;
+static _Thread_local char *stack_low; /* of a host thread, for forget_dead_frames */
+
+/* Notes where this thread's stack ends. */
+static void find_stack(void)
+{
+    pthread_attr_t attributes;
+    void *low;
+    size_t size;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0)
+        stack_low = low;
+    pthread_attr_destroy(&attributes);
+}
 
 void runner_thread_become_host(void)
 {
+    find_stack();
     thread_is_host = true;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
@@ -62,8 +78,22 @@ void runner_host_leave(int before)
     pthread_setcancelstate(state, NULL);
 }
 
+/*
+ * A cancelled thread leaves its frames without returning from them, and
+ * AddressSanitizer's marks of their variables stay behind: wipes those below the
+ * caller, which a cleanup handler would stumble over.
+ */
+__attribute__((no_sanitize_address)) static void forget_dead_frames(void)
+{
+    char *frame = __builtin_frame_address(0);
+
+    if (stack_low && frame > stack_low)
+        ASAN_UNPOISON_MEMORY_REGION(stack_low, (size_t)(frame - stack_low));
+}
+
 void runner_callback_check_death(const char *thread_kind)
 {
+    forget_dead_frames();
     if (here.name)
         runner_fail(here.cdb, "the %s was cancelled inside the handler's %s", thread_kind,
                     here.name);

@@ -13,20 +13,6 @@
 
 #include "runner-private.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifdef WITH_ASAN
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(address, size)   ((void)0)
-#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)0)
-#endif
-
 /* Bytes from the CDB to the tcmur_cmd. */
 static size_t cdb_span(const RunnerDevice *device, size_t cdb_length)
 {

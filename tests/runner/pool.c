@@ -52,8 +52,8 @@ static void run_item(RunnerDevice *device, RunnerWorkItem *item)
 
 static void worker_dies(void *item)
 {
-    free(*(RunnerWorkItem **)item);
     runner_callback_check_death("worker thread");
+    free(*(RunnerWorkItem **)item);
 }
 
 static void *worker(void *argument)

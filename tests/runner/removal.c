@@ -104,6 +104,7 @@ void runner_device_remove(RunnerDevice *device, enum RunnerRemoval removal)
     runner_waiting(1);
     pthread_mutex_lock(&device->lock);
     device->shut = true;
+    device->stopping = removal == RUNNER_REMOVE_AT_ONCE;
     pthread_mutex_unlock(&device->lock);
     if (removal == RUNNER_REMOVE_DRAINED)
         wait_for_zero(device, &device->outstanding);

@@ -9,6 +9,20 @@
 
 #include "runner.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define RUNNER_WITH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RUNNER_WITH_ASAN 1
+#endif
+#endif
+#ifdef RUNNER_WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)   ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)0)
+#endif
+
 enum { RUNNER_CFGSTRING_ROOM = 256 };
 enum { RUNNER_QUARANTINE = 1024 }; /* dead commands kept a device */
 enum { RUNNER_POISON = 0x5a };
@@ -161,7 +175,7 @@ void runner_callback_leave(const RunnerPlace *before);
 /* Around a host function that the handler calls. */
 int runner_host_enter(void);
 void runner_host_leave(int before);
-/* For cleanup handlers: fails if the dying thread is inside a callback. */
+/* To begin a cleanup handler with: fails if the dying thread is inside a callback. */
 void runner_callback_check_death(const char *thread_kind);
 
 /* dispatch.c */

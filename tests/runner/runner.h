@@ -112,7 +112,8 @@ enum RunnerRemoval {
  * tombstone, so that late completions are recognized, until it is freed.
  */
 void runner_device_remove(RunnerDevice *device, enum RunnerRemoval removal);
-void runner_device_free(RunnerDevice *device); /* after removal */
+/* After removal, and when no thread submits any more. */
+void runner_device_free(RunnerDevice *device);
 
 /* Main thread's reconfig callback, as the host calls it.  0 or -errno. */
 int runner_device_set_size(RunnerDevice *device, uint64_t size);

@@ -58,10 +58,10 @@ struct Load {
     LoadConfig config;
     Submitter *submitters;
     _Atomic uint64_t started;
-    atomic_bool failed;
-    pthread_mutex_t lock; /* answered */
+    pthread_mutex_t lock; /* answered; failed is set under it */
     pthread_cond_t cond;
     uint64_t answered;
+    atomic_bool failed;
 };
 
 enum { MEMORY = (MOST * SECTOR / PAGE + 2 * PIECES + 1) * PAGE };
@@ -217,13 +217,18 @@ static void build(Slot *slot, uint8_t cdb[static RUNNER_CDB_ROOM])
     }
 }
 
+/* Prints what is wrong and stops the load. */
 static void mistake(Slot *slot, const char *text)
 {
+    Load *load = slot->submitter->load;
     static const char *const names[] = {"read",  "write",       "flush",
                                         "unmap", "write zeros", "write same"};
     fprintf(stderr, "runner-verify: %s of %u sectors at %lu: %s\n", names[slot->kind], slot->count,
             slot->sector, text);
-    slot->submitter->load->failed = true;
+    pthread_mutex_lock(&load->lock);
+    load->failed = true;
+    pthread_cond_broadcast(&load->cond);
+    pthread_mutex_unlock(&load->lock);
 }
 
 /* What a request's outcome says about its sectors. */

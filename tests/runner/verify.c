@@ -82,7 +82,8 @@ static RunnerDevice *open_device(RunnerHandler *handler)
     return device;
 }
 
-/* Removes the device and checks that every command had its reply. */
+/* Removes the device and checks that every command had its reply.  The device is
+ * freed later: submitters may still ask it. */
 static bool remove_device(RunnerDevice *device)
 {
     bool at_once = strcmp(opt_removal, "at-once") == 0;
@@ -94,7 +95,6 @@ static bool remove_device(RunnerDevice *device)
            "inline, depth %u\n",
            opt_removal, stats.accepted, stats.replied, stats.aborted, stats.handled_inline,
            stats.max_depth);
-    runner_device_free(device);
     return stats.accepted == stats.replied && (at_once || stats.aborted == 0);
 }
 
@@ -133,8 +133,11 @@ static bool run_load(RunnerHandler *handler, Model *model)
     bool good = opt_skip_first || scan(device, model);
     Load *load;
 
-    if (!good || opt_requests == 0)
-        return remove_device(device) && good;
+    if (!good || opt_requests == 0) {
+        good = remove_device(device) && good;
+        runner_device_free(device);
+        return good;
+    }
     load = load_start(device, model, &config);
     if (opt_under_load) {
         load_wait(load, config.requests);
@@ -147,6 +150,7 @@ static bool run_load(RunnerHandler *handler, Model *model)
         good = reply.status == RUNNER_GOOD && good;
         good = remove_device(device) && good;
     }
+    runner_device_free(device);
     return good;
 }
 
@@ -157,6 +161,7 @@ static bool reopen_and_scan(RunnerHandler *handler, Model *model)
     bool good = scan(device, model);
 
     good = remove_device(device) && good;
+    runner_device_free(device);
     if (good)
         printf("whole device as expected\n");
     return good;
