@@ -165,7 +165,7 @@ uint8_t *vhd_image_read_locator(VhdImage *image, unsigned index, size_t *len, GE
 {
     const VhdLocator *locator = &image->header.locators[index];
     *len = 0;
-    if (image->layout.type == VHD_TYPE_FIXED || locator->platform == VHD_PLATFORM_NONE ||
+    if (image->layout.type != VHD_TYPE_DIFFERENCING || locator->platform == VHD_PLATFORM_NONE ||
         locator->data_length == 0)
         return NULL;
     uint8_t *bytes = g_malloc(locator->data_length); /* at most 64 KiB: the layout was accepted */
