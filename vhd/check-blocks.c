@@ -119,7 +119,7 @@ static void check_gap(Check *check, uint64_t start, uint64_t end)
     uint64_t data = 0;
     VhdFinding finding = {.off = start};
 
-    if (end <= start || !block_fits(&check->layout, start, end))
+    if (end <= start || check->places_unknown || !block_fits(&check->layout, start, end))
         return;
     for (uint64_t at = check_next_data(check, start, end); at < end;
          at = check_next_data(check, at, end)) {
@@ -274,8 +274,10 @@ static void check_places(Check *check, uint8_t *bits)
 {
     const VhdLayout *layout = &check->layout;
     uint64_t end = 0; /* of the blocks so far */
-    uint64_t covered = MIN(vhd_layout_metadata_end(layout), check->room_end);
+    uint64_t covered = vhd_layout_metadata_end(layout);
 
+    /* Windows fills up the BAT's last page. */
+    covered = MIN((covered + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES, check->room_end);
     if (check->used_count > 0)
         covered = MIN(covered, (uint64_t)check->used[0].entry * VHD_SECTOR_BYTES);
     for (size_t i = 0; i < check->used_count; i++) {

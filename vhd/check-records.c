@@ -229,6 +229,7 @@ static bool judge_layout(Check *check, uint64_t footer_off)
         }
         check_fault(check, VHD_FINDING_LOCATOR, VHD_SEVERITY_ERROR, &fault, false);
         header.locators[index].platform = VHD_PLATFORM_NONE;
+        check->places_unknown = true;
     }
     return true;
 }
