@@ -49,17 +49,18 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
 
 /* What it is */
 
+/* Mostly small: a round then is short, and many are run. */
 static uint64_t random_size(Rng *rng, uint64_t below)
 {
-    switch (below ? rng_below(rng, 4) : 3) {
-    case 0:
-    case 1:
+    uint64_t most[] = {64, 4096, 4096, DISK_MAX};
+
+    if (!below)
+        return rng_range(rng, 1, most[rng_below(rng, G_N_ELEMENTS(most))]);
+    if (rng_one_in(rng, 2))
         return below;
-    case 2: /* near it */
-        return below / 2 + 1 + rng_below(rng, below);
-    default:
-        return rng_one_in(rng, 4) ? rng_range(rng, 1, 64) : rng_range(rng, 64, DISK_MAX);
-    }
+    if (rng_one_in(rng, 8))
+        return rng_range(rng, 1, DISK_MAX);
+    return below / 2 + 1 + rng_below(rng, below);
 }
 
 static void choose_shape(Layer *layer, const Layer *below)

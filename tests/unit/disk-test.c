@@ -1,0 +1,732 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* Requests: which are refused, in which order they run, when they flush, what becomes of failures.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/fault-file.h"
+#include "tests/unit/chain-sample.h"
+#include "vhd/disk-private.h"
+#include "vhd/error.h"
+
+#define WAIT_MS 60000 /* for what must happen; never waited for in full */
+#define BLOCK   65536u
+
+typedef struct Fixture {
+    char *folder, *path;
+    Faults *faults;
+    GString *log;
+    VhdDisk *disk;
+} Fixture;
+
+static VhdFile *wrap(VhdFile *file, void *data)
+{
+    return fault_file_new(file, data);
+}
+
+static VhdDiskOptions options_of(Fixture *f)
+{
+    return (VhdDiskOptions){
+        .path = f->path,
+        .no_pending = true,
+        .wrap = wrap,
+        .wrap_data = f->faults,
+        .log = sample_log,
+        .log_data = f->log,
+    };
+}
+
+static void open_with(Fixture *f, const VhdDiskOptions *options, const VhdDiskBounds *bounds)
+{
+    g_autoptr(GError) error = NULL;
+
+    f->disk = vhd_disk_open_bounded(options, bounds ? bounds : &VHD_DISK_BOUNDS, &error);
+    g_assert_no_error(error);
+}
+
+static void setup(Fixture *f, const Sample *sample)
+{
+    *f = (Fixture){.folder = sample_folder_new(), .faults = faults_new(), .log = g_string_new("")};
+    f->path = sample_make(f->folder, "disk.vhd", sample);
+}
+
+static void setup_open(Fixture *f, const Sample *sample)
+{
+    VhdDiskOptions options;
+
+    setup(f, sample);
+    options = options_of(f);
+    open_with(f, &options, NULL);
+}
+
+static void teardown(Fixture *f)
+{
+    g_assert_cmpint(vhd_disk_close(f->disk), ==, 0);
+    faults_unref(f->faults);
+    g_string_free(f->log, TRUE);
+    g_free(f->path);
+    sample_folder_free(f->folder);
+}
+
+static uint64_t barriers(Fixture *f)
+{
+    return faults_count(f->faults, FILE_OP_BARRIER, FILE_KIND_ANY);
+}
+
+/* A request that tells when it is done. */
+typedef struct Task {
+    VhdRequest request;
+    pthread_mutex_t lock; /* protects result and done */
+    pthread_cond_t wake;
+    int result;
+    bool done;
+    struct iovec iov;
+} Task;
+
+static void task_done(VhdRequest *request, int result)
+{
+    Task *task = request->data;
+
+    pthread_mutex_lock(&task->lock);
+    g_assert_false(task->done);
+    task->result = result;
+    task->done = true;
+    pthread_cond_signal(&task->wake);
+    pthread_mutex_unlock(&task->lock);
+}
+
+static void submit(VhdDisk *disk, Task *task, VhdOp op, uint64_t off, void *buf, size_t len)
+{
+    *task = (Task){.iov = {buf, len}};
+    pthread_mutex_init(&task->lock, NULL);
+    pthread_cond_init(&task->wake, NULL);
+    task->request = (VhdRequest){
+        .op = op,
+        .off = off,
+        .len = len,
+        .iov = &task->iov,
+        .iovcnt = 1,
+        .done = task_done,
+        .data = task,
+    };
+    vhd_disk_submit(disk, &task->request);
+}
+
+static int wait_for(Task *task)
+{
+    int result;
+
+    pthread_mutex_lock(&task->lock);
+    while (!task->done)
+        pthread_cond_wait(&task->wake, &task->lock);
+    result = task->result;
+    pthread_mutex_unlock(&task->lock);
+    pthread_cond_destroy(&task->wake);
+    pthread_mutex_destroy(&task->lock);
+    return result;
+}
+
+static bool is_done(Task *task)
+{
+    bool done;
+
+    pthread_mutex_lock(&task->lock);
+    done = task->done;
+    pthread_mutex_unlock(&task->lock);
+    return done;
+}
+
+static int run(VhdDisk *disk, VhdOp op, uint64_t off, uint64_t len, const struct iovec *iov,
+               int iovcnt)
+{
+    Task task = {.done = false};
+
+    pthread_mutex_init(&task.lock, NULL);
+    pthread_cond_init(&task.wake, NULL);
+    task.request = (VhdRequest){.op = op,
+                                .off = off,
+                                .len = len,
+                                .iov = iov,
+                                .iovcnt = iovcnt,
+                                .done = task_done,
+                                .data = &task};
+    vhd_disk_submit(disk, &task.request);
+    return wait_for(&task);
+}
+
+/* What is refused */
+
+static void test_refused(void)
+{
+    Fixture f;
+    uint8_t buf[2048] = {0};
+    struct iovec iov[] = {{buf, 512}, {buf, 512}};
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, 1, 512, iov, 1), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, 0, 513, iov, 2), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, SAMPLE_BYTES - 512, 1024, iov, 2), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, UINT64_MAX - 511, 512, iov, 1), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_UNMAP, 512, UINT64_MAX - 511, NULL, 0), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, 0, 512, iov, 2), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_WRITE, 0, 1536, iov, 2), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_WRITE, 0, 512, NULL, 0), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, (VhdOp)77, 0, 512, iov, 1), ==, -EINVAL);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, SAMPLE_BYTES, 0, NULL, 0), ==, 0);
+    g_assert_cmpint(run(f.disk, VHD_OP_WRITE, 0, 0, NULL, 0), ==, 0);
+    g_assert_cmpint(run(f.disk, VHD_OP_READ, SAMPLE_BYTES - 1024, 1024, iov, 2), ==, 0);
+    teardown(&f);
+}
+
+static void test_read_only(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskInfo info;
+    uint8_t buf[512] = {0};
+
+    setup(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    options.read_only = true;
+    open_with(&f, &options, NULL);
+    vhd_disk_info(f.disk, &info);
+    g_assert_true(info.read_only);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, -EROFS);
+    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, -EROFS);
+    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, true), ==, -EROFS);
+    g_assert_cmpint(vhd_disk_flush(f.disk), ==, 0);
+    g_assert_cmpint(vhd_disk_read(f.disk, 0, buf, 512), ==, 0);
+    teardown(&f);
+}
+
+static void test_info(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskInfo info;
+    g_autofree char *text = NULL, *expected = NULL;
+
+    setup(&f, &(Sample){.uuid = 2});
+    g_free(f.path);
+    f.path = sample_make(f.folder, "child.vhd",
+                         &(Sample){.uuid = 1, .parent = 2, .relative = "disk.vhd"});
+    options = options_of(&f);
+    open_with(&f, &options, NULL);
+    vhd_disk_info(f.disk, &info);
+    g_assert_cmpuint(info.bytes, ==, SAMPLE_BYTES);
+    g_assert_cmpuint(info.depth, ==, 2);
+    g_assert_true(!info.read_only && info.child && info.sparse && !info.failed);
+    g_assert_cmpuint(info.uuid[0], ==, 1);
+    g_assert_cmpint(info.cache, ==, VHD_CACHE_WRITEBACK);
+    text = vhd_disk_describe(f.disk);
+    expected = g_strdup_printf("%s <- %s/disk.vhd", f.path, f.folder);
+    g_assert_cmpstr(text, ==, expected);
+    teardown(&f);
+}
+
+/* Order */
+
+static void test_overlapping_writes_in_order(void)
+{
+    Fixture f;
+    Task first, second, apart, over;
+    uint8_t a[1024], b[1024], c[512], found[1024];
+    unsigned rule;
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    memset(a, 'a', sizeof a);
+    memset(b, 'b', sizeof b);
+    memset(c, 'c', sizeof c);
+    rule = faults_hold(f.faults, FILE_OP_WRITE, VHD_IO_DATA, 1);
+    submit(f.disk, &first, VHD_OP_WRITE, 0, a, sizeof a);
+    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
+    submit(f.disk, &second, VHD_OP_WRITE, 512, b, sizeof b);
+    submit(f.disk, &apart, VHD_OP_WRITE, 4096, c, sizeof c);
+    submit(f.disk, &over, VHD_OP_READ, 512, found, 512);
+    /* Neither waits for the one that is held: another write of the same block, and a read. */
+    g_assert_cmpint(wait_for(&apart), ==, 0);
+    g_assert_cmpint(wait_for(&over), ==, 0);
+    g_assert_false(is_done(&second));
+    faults_release(f.faults, rule);
+    g_assert_cmpint(wait_for(&first), ==, 0);
+    g_assert_cmpint(wait_for(&second), ==, 0);
+    g_assert_cmpint(vhd_disk_read(f.disk, 512, found, sizeof found), ==, 0);
+    g_assert_cmpmem(found, sizeof found, b, sizeof b);
+    teardown(&f);
+}
+
+/* An unmap may give the block away; neither may run beside the other. */
+static void test_read_and_unmap_wait(void)
+{
+    Fixture f;
+    Task read, unmap;
+    uint8_t buf[512], found[512];
+    unsigned rule;
+
+    setup_open(&f, &(Sample){.uuid = 1, .block_bytes = BLOCK});
+    memset(buf, 'x', sizeof buf);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, sizeof buf, false), ==, 0);
+    rule = faults_hold(f.faults, FILE_OP_READ, VHD_IO_DATA, 1);
+    submit(f.disk, &read, VHD_OP_READ, 0, found, sizeof found);
+    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
+    submit(f.disk, &unmap, VHD_OP_UNMAP, 0, NULL, BLOCK);
+    g_assert_cmpint(vhd_disk_read(f.disk, BLOCK, buf, sizeof buf), ==, 0); /* another block */
+    g_assert_false(is_done(&unmap));
+    faults_release(f.faults, rule);
+    g_assert_cmpint(wait_for(&read), ==, 0);
+    g_assert_cmpint(wait_for(&unmap), ==, 0);
+    g_assert_cmpuint(found[0], ==, 'x');
+
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, found, sizeof found, false), ==, 0);
+    rule = faults_hold(f.faults, FILE_OP_PUNCH, FILE_KIND_ANY, 1);
+    submit(f.disk, &unmap, VHD_OP_UNMAP, 0, NULL, 512);
+    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
+    submit(f.disk, &read, VHD_OP_READ, BLOCK - 512, found, sizeof found);
+    g_assert_cmpint(vhd_disk_read(f.disk, BLOCK, buf, sizeof buf), ==, 0);
+    g_assert_false(is_done(&read));
+    faults_release(f.faults, rule);
+    g_assert_cmpint(wait_for(&unmap), ==, 0);
+    g_assert_cmpint(wait_for(&read), ==, 0);
+    teardown(&f);
+}
+
+/* Eight at a time, the ninth waits for a worker but nobody for a range. */
+static void test_eight_at_once(void)
+{
+    Fixture f;
+    Task tasks[VHD_DISK_THREADS + 1];
+    uint8_t buf[VHD_DISK_THREADS + 1][512];
+    unsigned rules[VHD_DISK_THREADS];
+
+    setup_open(&f, &(Sample){.uuid = 1, .type = VHD_TYPE_FIXED});
+    for (unsigned i = 0; i < VHD_DISK_THREADS; i++)
+        rules[i] = faults_hold(f.faults, FILE_OP_READ, VHD_IO_DATA, i + 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(tasks); i++)
+        submit(f.disk, &tasks[i], VHD_OP_READ, 0, buf[i], 512);
+    for (unsigned i = 0; i < VHD_DISK_THREADS; i++)
+        g_assert_true(faults_wait_held(f.faults, rules[i], WAIT_MS));
+    g_assert_cmpuint(faults_count(f.faults, FILE_OP_READ, VHD_IO_DATA), ==, VHD_DISK_THREADS);
+    for (unsigned i = 0; i < VHD_DISK_THREADS; i++)
+        faults_release(f.faults, rules[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(tasks); i++)
+        g_assert_cmpint(wait_for(&tasks[i]), ==, 0);
+    teardown(&f);
+}
+
+typedef struct Again {
+    VhdRequest request;
+    VhdDisk *disk;
+    unsigned left;
+    Task *last;
+} Again;
+
+static void submit_again(VhdRequest *request, int result)
+{
+    Again *again = request->data;
+
+    g_assert_cmpint(result, ==, again->left % 2 ? -EINVAL : 0);
+    if (--again->left == 0) {
+        task_done(&again->last->request, 0);
+        return;
+    }
+    again->request.len =
+        again->left % 2 ? 1 : 0; /* refused, and nothing to do: both at once done */
+    vhd_disk_submit(again->disk, &again->request);
+}
+
+static void test_done_submits_again(void)
+{
+    Fixture f;
+    Task last = {.done = false};
+    Again again;
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    pthread_mutex_init(&last.lock, NULL);
+    pthread_cond_init(&last.wake, NULL);
+    last.request.data = &last;
+    again = (Again){.disk = f.disk, .left = 100000, .last = &last};
+    again.request = (VhdRequest){.op = VHD_OP_READ, .done = submit_again, .data = &again};
+    vhd_disk_submit(f.disk, &again.request);
+    g_assert_cmpint(wait_for(&last), ==, 0);
+    teardown(&f);
+}
+
+static void *close_disk(void *data)
+{
+    Fixture *f = data;
+
+    g_assert_cmpint(vhd_disk_close(f->disk), ==, 0);
+    f->disk = NULL;
+    return NULL;
+}
+
+/* Closing waits for requests that run and that wait. */
+static void test_close_waits(void)
+{
+    Fixture f;
+    Task first, second;
+    uint8_t buf[512] = {1};
+    pthread_t thread;
+    unsigned rule;
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    rule = faults_hold(f.faults, FILE_OP_WRITE, VHD_IO_DATA, 1);
+    submit(f.disk, &first, VHD_OP_WRITE, 0, buf, 512);
+    submit(f.disk, &second, VHD_OP_WRITE, 0, buf, 512);
+    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
+    g_assert_cmpint(pthread_create(&thread, NULL, close_disk, &f), ==, 0);
+    faults_release(f.faults, rule);
+    pthread_join(thread, NULL);
+    g_assert_true(is_done(&first) && is_done(&second));
+    g_assert_cmpint(wait_for(&first), ==, 0);
+    g_assert_cmpint(wait_for(&second), ==, 0);
+    teardown(&f);
+}
+
+/* Durability */
+
+static void test_fua(void)
+{
+    Fixture f;
+    uint8_t buf[512] = {1};
+    uint64_t before;
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    before = barriers(&f);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, 0);
+    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, true), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 2); /* with the new block's entry */
+    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, true), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 3);
+    g_assert_cmpint(vhd_disk_flush(f.disk), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 4);
+    teardown(&f);
+}
+
+static void test_writethrough(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    uint8_t buf[512] = {1};
+    uint64_t before;
+
+    setup(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    options.cache = VHD_CACHE_WRITETHROUGH;
+    open_with(&f, &options, NULL);
+    before = barriers(&f);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 2);
+    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 3);
+    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 4);
+    teardown(&f);
+}
+
+/* Without a place for the pending log the process' death would lose writes. */
+static void test_lost_pending_log(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskInfo info;
+
+    setup(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    options.no_pending = false;
+    options.pending_dir = "/proc/nowhere";
+    open_with(&f, &options, NULL);
+    vhd_disk_info(f.disk, &info);
+    g_assert_cmpint(info.cache, ==, VHD_CACHE_WRITETHROUGH);
+    g_assert_true(g_str_has_prefix(f.log->str, "1 "));
+    teardown(&f);
+}
+
+static void test_bounds(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
+    uint8_t buf[4096] = {1};
+    uint64_t before;
+
+    setup(&f, &(Sample){.uuid = 1, .type = VHD_TYPE_FIXED});
+    options = options_of(&f);
+    bounds.data_bytes = 8192;
+    open_with(&f, &options, &bounds);
+    before = barriers(&f);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 4096, false), ==, 0);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 4096, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 1);
+    teardown(&f);
+
+    setup(&f, &(Sample){.uuid = 1, .block_bytes = 4096});
+    options = options_of(&f);
+    bounds = VHD_DISK_BOUNDS;
+    bounds.entries = 8;
+    open_with(&f, &options, &bounds);
+    before = barriers(&f);
+    for (unsigned i = 0; i < 100 && barriers(&f) == before; i++)
+        g_assert_cmpint(vhd_disk_write(f.disk, i * 4096, buf, 512, false), ==, 0);
+    g_assert_cmpuint(barriers(&f), ==, before + 2);
+    teardown(&f);
+}
+
+/* Old metadata is flushed though nobody asks. */
+static void test_age(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
+    uint8_t buf[512] = {1};
+    unsigned rule;
+
+    setup(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    bounds.age_ms = 1;
+    bounds.tick_ms = 1;
+    open_with(&f, &options, &bounds);
+    rule = faults_hold(f.faults, FILE_OP_WRITE, VHD_IO_BAT, 1);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
+    faults_release(f.faults, rule);
+    teardown(&f);
+}
+
+static void test_background_failure_is_told_once(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
+    FaultRule no_space = {
+        .op = FILE_OP_WRITE, .kind = VHD_IO_BAT, .forever = true, .error = ENOSPC};
+    g_autofree char *expected = NULL;
+    uint8_t buf[512] = {1};
+    int err;
+
+    setup(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    bounds.age_ms = 1;
+    bounds.tick_ms = 1;
+    open_with(&f, &options, &bounds);
+    faults_add(f.faults, &no_space);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    while (faults_failed(f.faults) < 5)
+        g_usleep(1000);
+    faults_clear(f.faults);
+    err = vhd_disk_close(f.disk);
+    f.disk = NULL;
+    g_assert_cmpint(err, ==, 0);
+    expected =
+        g_strdup_printf("2 %s: cannot flush in the background: No space left on device\n", f.path);
+    g_assert_cmpstr(f.log->str, ==, expected);
+    teardown(&f);
+}
+
+/* Failures */
+
+static void test_failed_barrier(void)
+{
+    Fixture f;
+    VhdDiskInfo info;
+    uint8_t buf[512] = {1};
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    faults_fail(f.faults, FILE_OP_BARRIER, FILE_KIND_ANY, 1, EIO);
+    g_assert_cmpint(vhd_disk_flush(f.disk), ==, -EIO);
+    vhd_disk_info(f.disk, &info);
+    g_assert_true(info.failed);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, -EIO);
+    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, -EIO);
+    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, -EIO);
+    g_assert_cmpint(vhd_disk_flush(f.disk), ==, -EIO);
+    buf[0] = 0;
+    g_assert_cmpint(vhd_disk_read(f.disk, 0, buf, 512), ==, 0);
+    g_assert_cmpuint(buf[0], ==, 1);
+    g_assert_cmpint(vhd_disk_close(f.disk), ==, -EIO);
+    f.disk = NULL;
+    teardown(&f);
+}
+
+static void test_error_codes(void)
+{
+    static const struct {
+        int from, to;
+    } cases[] = {{ENOSPC, -ENOSPC}, {EDQUOT, -ENOSPC}, {EFBIG, -ENOSPC}, {EIO, -EIO},
+                 {EINVAL, -EIO},    {EROFS, -EROFS},   {ENOMEM, -EIO}};
+    Fixture f;
+    uint8_t buf[512] = {1};
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        faults_fail(f.faults, FILE_OP_WRITE, VHD_IO_DATA, 1, cases[i].from);
+        g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, cases[i].to);
+    }
+    /* None of them left anything behind, and the next one is served. */
+    g_assert_cmpint(vhd_disk_read(f.disk, 0, buf, 512), ==, 0);
+    g_assert_cmpuint(buf[0], ==, 0);
+    buf[0] = 1;
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
+    faults_fail(f.faults, FILE_OP_READ, VHD_IO_DATA, 1, ENODATA);
+    g_assert_cmpint(vhd_disk_read(f.disk, 0, buf, 512), ==, -EIO);
+    teardown(&f);
+}
+
+/* One extent, one system call, wherever the caller's pieces lie. */
+static void test_one_call_an_extent(void)
+{
+    static const unsigned pieces[] = {1, 3, 200, 1000};
+    Fixture f;
+    g_autofree uint8_t *buf = g_malloc(BLOCK), *found = g_malloc(BLOCK);
+
+    setup_open(&f, &(Sample){.uuid = 1, .block_bytes = BLOCK});
+    for (unsigned i = 0; i < BLOCK; i++)
+        buf[i] = (uint8_t)(i * 7 + i / 251);
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, BLOCK, false), ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(pieces); i++) {
+        g_autofree struct iovec *iov = g_new(struct iovec, pieces[i]);
+        uint64_t before = faults_count(f.faults, FILE_OP_READ, VHD_IO_DATA);
+        size_t done = 0;
+
+        for (unsigned k = 0; k < pieces[i]; k++) {
+            iov[k].iov_base = found + done;
+            iov[k].iov_len = k == pieces[i] - 1 ? BLOCK - done : k % 40;
+            done += iov[k].iov_len;
+        }
+        memset(found, 0, BLOCK);
+        g_assert_cmpint(vhd_disk_readv(f.disk, 0, iov, (int)pieces[i]), ==, 0);
+        g_assert_cmpmem(found, BLOCK, buf, BLOCK);
+        g_assert_cmpuint(faults_count(f.faults, FILE_OP_READ, VHD_IO_DATA), ==, before + 1);
+    }
+    teardown(&f);
+}
+
+/* Probing */
+
+static void assert_probe(Fixture *f, const VhdDiskOptions *options, const char *public_sentence)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *expected = g_strdup_printf("%s %s", options->path, public_sentence);
+
+    g_string_truncate(f->log, 0);
+    g_assert_false(vhd_disk_probe(options, &error));
+    g_assert_cmpstr(error->message, ==, expected);
+    g_assert_true(g_str_has_prefix(f->log->str, "2 "));
+    g_assert_cmpuint(strlen(f->log->str), >, strlen("2 \n"));
+}
+
+/* One who may not look must not learn from a refusal what is there. */
+static void test_probe(void)
+{
+    static const char missing[] = "is missing, unreadable or not a VHD image";
+    Fixture f;
+    VhdDiskOptions options;
+    g_autofree char *text = NULL, *none = NULL, *orphan = NULL, *busy = NULL;
+
+    setup_open(&f, &(Sample){.uuid = 1});
+    options = options_of(&f);
+    options.confined = true;
+    text = sample_raw(f.folder, "text", 9000, 'x');
+    none = g_build_filename(f.folder, "none", NULL);
+    orphan = sample_make(f.folder, "orphan.vhd", &(Sample){.uuid = 5, .parent = 6});
+    options.path = text;
+    assert_probe(&f, &options, missing);
+    options.path = none;
+    assert_probe(&f, &options, missing);
+    options.path = f.folder;
+    assert_probe(&f, &options, missing);
+    options.path = orphan;
+    assert_probe(&f, &options,
+                 "has no parent in its own folder or those of parents=; add parents=DIR, which is "
+                 "in the log");
+    options.path = f.path;
+    assert_probe(&f, &options, "is in use, it or a parent");
+    options.no_lock = true;
+    g_assert_true(vhd_disk_probe(&options, NULL));
+    teardown(&f);
+}
+
+/* Workers */
+
+static void count_job(void *data)
+{
+    g_atomic_int_inc((gint *)data);
+}
+
+static void test_workers_leave(void)
+{
+    VhdWorkers *workers = vhd_workers_new(4);
+    VhdJob jobs[100];
+    gint count = 0;
+
+    g_assert_nonnull(workers);
+    vhd_workers_set_idle(workers, 0);
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(jobs); i++) {
+            jobs[i] = (VhdJob){.run = count_job, .data = &count};
+            if (i > 0)
+                jobs[i - 1].next = &jobs[i];
+        }
+        vhd_workers_push(workers, jobs);
+        g_assert_cmpuint(vhd_workers_count(workers), <=, 4);
+        while (g_atomic_int_get(&count) < (gint)((round + 1) * G_N_ELEMENTS(jobs)))
+            g_usleep(100);
+        while (vhd_workers_count(workers) > 1) /* but for the first, all leave */
+            g_usleep(100);
+    }
+    vhd_workers_free(workers);
+    g_assert_cmpint(count, ==, 2000);
+}
+
+/* A job may be pushed again as it is: it hangs on none that stood behind it in the queue. */
+static void test_job_pushed_again(void)
+{
+    VhdWorkers *workers = vhd_workers_new(1);
+    gint first = 0, second = 0;
+    VhdJob a = {.run = count_job, .data = &first}, b = {.run = count_job, .data = &second};
+
+    a.next = &b;
+    vhd_workers_push(workers, &a);
+    while (g_atomic_int_get(&second) < 1)
+        g_usleep(100);
+    vhd_workers_push(workers, &a);
+    vhd_workers_free(workers);
+    g_assert_cmpint(first, ==, 2);
+    g_assert_cmpint(second, ==, 1);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/disk/refused", test_refused);
+    g_test_add_func("/disk/read-only", test_read_only);
+    g_test_add_func("/disk/info", test_info);
+    g_test_add_func("/disk/overlapping-writes-in-order", test_overlapping_writes_in_order);
+    g_test_add_func("/disk/read-and-unmap-wait", test_read_and_unmap_wait);
+    g_test_add_func("/disk/eight-at-once", test_eight_at_once);
+    g_test_add_func("/disk/done-submits-again", test_done_submits_again);
+    g_test_add_func("/disk/close-waits", test_close_waits);
+    g_test_add_func("/disk/fua", test_fua);
+    g_test_add_func("/disk/writethrough", test_writethrough);
+    g_test_add_func("/disk/lost-pending-log", test_lost_pending_log);
+    g_test_add_func("/disk/bounds", test_bounds);
+    g_test_add_func("/disk/age", test_age);
+    g_test_add_func("/disk/background-failure-is-told-once", test_background_failure_is_told_once);
+    g_test_add_func("/disk/failed-barrier", test_failed_barrier);
+    g_test_add_func("/disk/error-codes", test_error_codes);
+    g_test_add_func("/disk/one-call-an-extent", test_one_call_an_extent);
+    g_test_add_func("/disk/probe", test_probe);
+    g_test_add_func("/workers/leave", test_workers_leave);
+    g_test_add_func("/workers/job-pushed-again", test_job_pushed_again);
+    return g_test_run();
+}
