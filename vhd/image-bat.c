@@ -68,8 +68,8 @@ static bool judge_overlaps(VhdImage *image, uint64_t *places, uint32_t used, boo
             return false;
         }
     }
-    /* A file cut behind the used sectors of a partial last block: the block's place is whole all the
-     * same, or the next one would be put over its end. */
+    /* A file cut behind the used sectors of a partial last block: the block's place is whole all
+     * the same, or the next one would be put over its end. */
     if (used > 0)
         image->data_end =
             MAX(image->data_end, ((places[used - 1] >> 32) + span) * VHD_SECTOR_BYTES);
