@@ -178,28 +178,29 @@ static void report_end(Check *check, const FooterFound *end, bool copy_good)
     report_buried_footer(check);
 }
 
+/* What lies at 0 in a fixed image is the guest's, whatever it looks like. But the end of another
+ * image may be the guest's, too, after a power cut, and hold a fixed image's footer: that stands
+ * right behind its disk. */
+static bool end_is_fixed(const FooterFound *copy, const FooterFound *end)
+{
+    return end->good && end->footer.type == VHD_TYPE_FIXED &&
+           (end->off == end->footer.current_bytes || !copy->good);
+}
+
 /* Choose the footer that counts. Null: none is good. */
 static const FooterFound *judge_footers(Check *check, const FooterFound *copy,
                                         const FooterFound *end)
 {
-    bool copy_good = copy->good && copy->footer.type != VHD_TYPE_FIXED;
-
-    if (end->good && end->footer.type == VHD_TYPE_FIXED)
-        return end; /* what lies at 0 is the guest's, whatever it looks like */
-    report_end(check, end, copy_good);
-    if (copy_good) {
+    if (end_is_fixed(copy, end))
+        return end;
+    report_end(check, end, copy->good);
+    if (copy->good) {
         if (end->good)
             compare_footers(check, copy, end);
         return copy;
     }
-    if (copy->read && !copy->good)
+    if (copy->read)
         report_bad_footer(check, VHD_FINDING_FOOTER_COPY, copy, end->good);
-    else if (copy->read)
-        check_report(check,
-                     (VhdFinding){.code = VHD_FINDING_FOOTER_COPY,
-                                  .severity = VHD_SEVERITY_ERROR,
-                                  .repairable = end->good},
-                     "the footer copy at offset 0 is of type 2 (fixed), which has none");
     return end->good ? end : NULL;
 }
 
