@@ -19,8 +19,8 @@
 #include "vhd/image-create.h"
 
 #define SECTOR         VHD_SECTOR_BYTES
-#define SECTORS_MAX    256u
-#define REQUESTS_MAX   200u
+#define SECTORS_MAX    128u
+#define REQUESTS_MAX   64u
 #define NO_PENDING_DIR "/nonexistent/pending"
 
 typedef struct Disk {
@@ -105,7 +105,7 @@ static void build(Disk *disk, FuzzInput *input)
     uint32_t block_bytes = 4096u << (shape >> 2) % 4;
     uint64_t bytes;
 
-    disk->sectors = 1 + fuzz_take_byte(input);
+    disk->sectors = 1 + fuzz_take_byte(input) % SECTORS_MAX;
     bytes = (uint64_t)disk->sectors * SECTOR;
     disk->depth = shape & 1 ? 2 : 1;
     if (disk->depth == 2) {
