@@ -67,11 +67,9 @@ static void test_cycle(void)
     char *folder = sample_folder_new();
     g_autofree char *a =
         sample_make(folder, "a.vhd", &(Sample){.uuid = 1, .parent = 2, .relative = "b.vhd"});
-    g_autofree char *b =
-        sample_make(folder, "b.vhd", &(Sample){.uuid = 2, .parent = 3, .relative = "c.vhd"});
-    g_autofree char *c =
-        sample_make(folder, "c.vhd", &(Sample){.uuid = 3, .parent = 2, .relative = "b.vhd"});
 
+    g_free(sample_make(folder, "b.vhd", &(Sample){.uuid = 2, .parent = 3, .relative = "c.vhd"}));
+    g_free(sample_make(folder, "c.vhd", &(Sample){.uuid = 3, .parent = 2, .relative = "b.vhd"}));
     assert_refused(a, &(VhdChainOptions){0}, false, folder, VHD_ERROR_PARENT,
                    "@/c.vhd: names @/b.vhd as its parent, which is a child of it: the chain is a "
                    "cycle");
@@ -164,7 +162,6 @@ static void test_parents_synced_once(void)
     g_autofree char *child = sample_chain(folder, "s", 3);
     g_autoptr(Faults) faults = faults_new();
     VhdChainOptions options = {.wrap = wrap, .wrap_data = faults};
-    g_autoptr(GError) error = NULL;
 
     vhd_chain_unref(open_ok(child, &options));
     g_assert_cmpuint(faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY), ==, 0);

@@ -1,162 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* Requests: which are refused, in which order they run, when they flush, what becomes of failures.
- */
+/* Requests: which are refused, in which order they run, what becomes of errors; and probing. */
 #include <errno.h>
-#include <glib.h>
-#include <glib/gstdio.h>
-#include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "tests/support/fault-file.h"
-#include "tests/unit/chain-sample.h"
-#include "vhd/disk-private.h"
-#include "vhd/error.h"
-
-#define WAIT_MS 60000 /* for what must happen; never waited for in full */
-#define BLOCK   65536u
-
-typedef struct Fixture {
-    char *folder, *path;
-    Faults *faults;
-    GString *log;
-    VhdDisk *disk;
-} Fixture;
-
-static VhdFile *wrap(VhdFile *file, void *data)
-{
-    return fault_file_new(file, data);
-}
-
-static VhdDiskOptions options_of(Fixture *f)
-{
-    return (VhdDiskOptions){
-        .path = f->path,
-        .no_pending = true,
-        .wrap = wrap,
-        .wrap_data = f->faults,
-        .log = sample_log,
-        .log_data = f->log,
-    };
-}
-
-static void open_with(Fixture *f, const VhdDiskOptions *options, const VhdDiskBounds *bounds)
-{
-    g_autoptr(GError) error = NULL;
-
-    f->disk = vhd_disk_open_bounded(options, bounds ? bounds : &VHD_DISK_BOUNDS, &error);
-    g_assert_no_error(error);
-}
-
-static void setup(Fixture *f, const Sample *sample)
-{
-    *f = (Fixture){.folder = sample_folder_new(), .faults = faults_new(), .log = g_string_new("")};
-    f->path = sample_make(f->folder, "disk.vhd", sample);
-}
-
-static void setup_open(Fixture *f, const Sample *sample)
-{
-    VhdDiskOptions options;
-
-    setup(f, sample);
-    options = options_of(f);
-    open_with(f, &options, NULL);
-}
-
-static void teardown(Fixture *f)
-{
-    g_assert_cmpint(vhd_disk_close(f->disk), ==, 0);
-    faults_unref(f->faults);
-    g_string_free(f->log, TRUE);
-    g_free(f->path);
-    sample_folder_free(f->folder);
-}
-
-static uint64_t barriers(Fixture *f)
-{
-    return faults_count(f->faults, FILE_OP_BARRIER, FILE_KIND_ANY);
-}
-
-/* A request that tells when it is done. */
-typedef struct Task {
-    VhdRequest request;
-    pthread_mutex_t lock; /* protects result and done */
-    pthread_cond_t wake;
-    int result;
-    bool done;
-    struct iovec iov;
-} Task;
-
-static void task_done(VhdRequest *request, int result)
-{
-    Task *task = request->data;
-
-    pthread_mutex_lock(&task->lock);
-    g_assert_false(task->done);
-    task->result = result;
-    task->done = true;
-    pthread_cond_signal(&task->wake);
-    pthread_mutex_unlock(&task->lock);
-}
-
-static void submit(VhdDisk *disk, Task *task, VhdOp op, uint64_t off, void *buf, size_t len)
-{
-    *task = (Task){.iov = {buf, len}};
-    pthread_mutex_init(&task->lock, NULL);
-    pthread_cond_init(&task->wake, NULL);
-    task->request = (VhdRequest){
-        .op = op,
-        .off = off,
-        .len = len,
-        .iov = &task->iov,
-        .iovcnt = 1,
-        .done = task_done,
-        .data = task,
-    };
-    vhd_disk_submit(disk, &task->request);
-}
-
-static int wait_for(Task *task)
-{
-    int result;
-
-    pthread_mutex_lock(&task->lock);
-    while (!task->done)
-        pthread_cond_wait(&task->wake, &task->lock);
-    result = task->result;
-    pthread_mutex_unlock(&task->lock);
-    pthread_cond_destroy(&task->wake);
-    pthread_mutex_destroy(&task->lock);
-    return result;
-}
-
-static bool is_done(Task *task)
-{
-    bool done;
-
-    pthread_mutex_lock(&task->lock);
-    done = task->done;
-    pthread_mutex_unlock(&task->lock);
-    return done;
-}
-
-static int run(VhdDisk *disk, VhdOp op, uint64_t off, uint64_t len, const struct iovec *iov,
-               int iovcnt)
-{
-    Task task = {.done = false};
-
-    pthread_mutex_init(&task.lock, NULL);
-    pthread_cond_init(&task.wake, NULL);
-    task.request = (VhdRequest){.op = op,
-                                .off = off,
-                                .len = len,
-                                .iov = iov,
-                                .iovcnt = iovcnt,
-                                .done = task_done,
-                                .data = &task};
-    vhd_disk_submit(disk, &task.request);
-    return wait_for(&task);
-}
+#include "tests/unit/disk-sample.h"
 
 /* What is refused */
 
@@ -341,12 +188,11 @@ static void submit_again(VhdRequest *request, int result)
 static void test_done_submits_again(void)
 {
     Fixture f;
-    Task last = {.done = false};
+    Task last;
     Again again;
 
     setup_open(&f, &(Sample){.uuid = 1});
-    pthread_mutex_init(&last.lock, NULL);
-    pthread_cond_init(&last.wake, NULL);
+    task_init(&last);
     last.request.data = &last;
     again = (Again){.disk = f.disk, .left = 100000, .last = &last};
     again.request = (VhdRequest){.op = VHD_OP_READ, .done = submit_again, .data = &again};
@@ -384,177 +230,6 @@ static void test_close_waits(void)
     g_assert_true(is_done(&first) && is_done(&second));
     g_assert_cmpint(wait_for(&first), ==, 0);
     g_assert_cmpint(wait_for(&second), ==, 0);
-    teardown(&f);
-}
-
-/* Durability */
-
-static void test_fua(void)
-{
-    Fixture f;
-    uint8_t buf[512] = {1};
-    uint64_t before;
-
-    setup_open(&f, &(Sample){.uuid = 1});
-    before = barriers(&f);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, 0);
-    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, true), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 2); /* with the new block's entry */
-    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, true), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 3);
-    g_assert_cmpint(vhd_disk_flush(f.disk), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 4);
-    teardown(&f);
-}
-
-static void test_writethrough(void)
-{
-    Fixture f;
-    VhdDiskOptions options;
-    uint8_t buf[512] = {1};
-    uint64_t before;
-
-    setup(&f, &(Sample){.uuid = 1});
-    options = options_of(&f);
-    options.cache = VHD_CACHE_WRITETHROUGH;
-    open_with(&f, &options, NULL);
-    before = barriers(&f);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 2);
-    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 3);
-    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 4);
-    teardown(&f);
-}
-
-/* Without a place for the pending log the process' death would lose writes. */
-static void test_lost_pending_log(void)
-{
-    Fixture f;
-    VhdDiskOptions options;
-    VhdDiskInfo info;
-
-    setup(&f, &(Sample){.uuid = 1});
-    options = options_of(&f);
-    options.no_pending = false;
-    options.pending_dir = "/proc/nowhere";
-    open_with(&f, &options, NULL);
-    vhd_disk_info(f.disk, &info);
-    g_assert_cmpint(info.cache, ==, VHD_CACHE_WRITETHROUGH);
-    g_assert_true(g_str_has_prefix(f.log->str, "1 "));
-    teardown(&f);
-}
-
-static void test_bounds(void)
-{
-    Fixture f;
-    VhdDiskOptions options;
-    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
-    uint8_t buf[4096] = {1};
-    uint64_t before;
-
-    setup(&f, &(Sample){.uuid = 1, .type = VHD_TYPE_FIXED});
-    options = options_of(&f);
-    bounds.data_bytes = 8192;
-    open_with(&f, &options, &bounds);
-    before = barriers(&f);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 4096, false), ==, 0);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 4096, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 1);
-    teardown(&f);
-
-    setup(&f, &(Sample){.uuid = 1, .block_bytes = 4096});
-    options = options_of(&f);
-    bounds = VHD_DISK_BOUNDS;
-    bounds.entries = 8;
-    open_with(&f, &options, &bounds);
-    before = barriers(&f);
-    for (unsigned i = 0; i < 100 && barriers(&f) == before; i++)
-        g_assert_cmpint(vhd_disk_write(f.disk, i * 4096, buf, 512, false), ==, 0);
-    g_assert_cmpuint(barriers(&f), ==, before + 2);
-    teardown(&f);
-}
-
-/* Old metadata is flushed though nobody asks. */
-static void test_age(void)
-{
-    Fixture f;
-    VhdDiskOptions options;
-    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
-    uint8_t buf[512] = {1};
-    unsigned rule;
-
-    setup(&f, &(Sample){.uuid = 1});
-    options = options_of(&f);
-    bounds.age_ms = 1;
-    bounds.tick_ms = 1;
-    open_with(&f, &options, &bounds);
-    rule = faults_hold(f.faults, FILE_OP_WRITE, VHD_IO_BAT, 1);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    g_assert_true(faults_wait_held(f.faults, rule, WAIT_MS));
-    faults_release(f.faults, rule);
-    teardown(&f);
-}
-
-static void test_background_failure_is_told_once(void)
-{
-    Fixture f;
-    VhdDiskOptions options;
-    VhdDiskBounds bounds = VHD_DISK_BOUNDS;
-    FaultRule no_space = {
-        .op = FILE_OP_WRITE, .kind = VHD_IO_BAT, .forever = true, .error = ENOSPC};
-    g_autofree char *expected = NULL;
-    uint8_t buf[512] = {1};
-    int err;
-
-    setup(&f, &(Sample){.uuid = 1});
-    options = options_of(&f);
-    bounds.age_ms = 1;
-    bounds.tick_ms = 1;
-    open_with(&f, &options, &bounds);
-    faults_add(f.faults, &no_space);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    while (faults_failed(f.faults) < 5)
-        g_usleep(1000);
-    faults_clear(f.faults);
-    err = vhd_disk_close(f.disk);
-    f.disk = NULL;
-    g_assert_cmpint(err, ==, 0);
-    expected =
-        g_strdup_printf("2 %s: cannot flush in the background: No space left on device\n", f.path);
-    g_assert_cmpstr(f.log->str, ==, expected);
-    teardown(&f);
-}
-
-/* Failures */
-
-static void test_failed_barrier(void)
-{
-    Fixture f;
-    VhdDiskInfo info;
-    uint8_t buf[512] = {1};
-
-    setup_open(&f, &(Sample){.uuid = 1});
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, 0);
-    faults_fail(f.faults, FILE_OP_BARRIER, FILE_KIND_ANY, 1, EIO);
-    g_assert_cmpint(vhd_disk_flush(f.disk), ==, -EIO);
-    vhd_disk_info(f.disk, &info);
-    g_assert_true(info.failed);
-    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, 512, false), ==, -EIO);
-    g_assert_cmpint(vhd_disk_unmap(f.disk, 0, 512), ==, -EIO);
-    g_assert_cmpint(vhd_disk_write_zeroes(f.disk, 0, 512, false), ==, -EIO);
-    g_assert_cmpint(vhd_disk_flush(f.disk), ==, -EIO);
-    buf[0] = 0;
-    g_assert_cmpint(vhd_disk_read(f.disk, 0, buf, 512), ==, 0);
-    g_assert_cmpuint(buf[0], ==, 1);
-    g_assert_cmpint(vhd_disk_close(f.disk), ==, -EIO);
-    f.disk = NULL;
     teardown(&f);
 }
 
@@ -656,55 +331,6 @@ static void test_probe(void)
     teardown(&f);
 }
 
-/* Workers */
-
-static void count_job(void *data)
-{
-    g_atomic_int_inc((gint *)data);
-}
-
-static void test_workers_leave(void)
-{
-    VhdWorkers *workers = vhd_workers_new(4);
-    VhdJob jobs[100];
-    gint count = 0;
-
-    g_assert_nonnull(workers);
-    vhd_workers_set_idle(workers, 0);
-    for (unsigned round = 0; round < 20; round++) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(jobs); i++) {
-            jobs[i] = (VhdJob){.run = count_job, .data = &count};
-            if (i > 0)
-                jobs[i - 1].next = &jobs[i];
-        }
-        vhd_workers_push(workers, jobs);
-        g_assert_cmpuint(vhd_workers_count(workers), <=, 4);
-        while (g_atomic_int_get(&count) < (gint)((round + 1) * G_N_ELEMENTS(jobs)))
-            g_usleep(100);
-        while (vhd_workers_count(workers) > 1) /* but for the first, all leave */
-            g_usleep(100);
-    }
-    vhd_workers_free(workers);
-    g_assert_cmpint(count, ==, 2000);
-}
-
-/* A job may be pushed again as it is: it hangs on none that stood behind it in the queue. */
-static void test_job_pushed_again(void)
-{
-    VhdWorkers *workers = vhd_workers_new(1);
-    gint first = 0, second = 0;
-    VhdJob a = {.run = count_job, .data = &first}, b = {.run = count_job, .data = &second};
-
-    a.next = &b;
-    vhd_workers_push(workers, &a);
-    while (g_atomic_int_get(&second) < 1)
-        g_usleep(100);
-    vhd_workers_push(workers, &a);
-    vhd_workers_free(workers);
-    g_assert_cmpint(first, ==, 2);
-    g_assert_cmpint(second, ==, 1);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -716,17 +342,8 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/eight-at-once", test_eight_at_once);
     g_test_add_func("/disk/done-submits-again", test_done_submits_again);
     g_test_add_func("/disk/close-waits", test_close_waits);
-    g_test_add_func("/disk/fua", test_fua);
-    g_test_add_func("/disk/writethrough", test_writethrough);
-    g_test_add_func("/disk/lost-pending-log", test_lost_pending_log);
-    g_test_add_func("/disk/bounds", test_bounds);
-    g_test_add_func("/disk/age", test_age);
-    g_test_add_func("/disk/background-failure-is-told-once", test_background_failure_is_told_once);
-    g_test_add_func("/disk/failed-barrier", test_failed_barrier);
     g_test_add_func("/disk/error-codes", test_error_codes);
     g_test_add_func("/disk/one-call-an-extent", test_one_call_an_extent);
     g_test_add_func("/disk/probe", test_probe);
-    g_test_add_func("/workers/leave", test_workers_leave);
-    g_test_add_func("/workers/job-pushed-again", test_job_pushed_again);
     return g_test_run();
 }

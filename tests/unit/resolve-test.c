@@ -88,10 +88,10 @@ static void test_every_reason(void)
                                                    .relative = "other.vhd",
                                                    .absolute = fifo,
                                                    .name = "child.vhd"});
-    g_autofree char *other = sample_make(folder, "other.vhd", &(Sample){.uuid = 3});
-    g_autofree char *text = sample_raw(folder, "golden/other.vhd", 5000, 'x');
-    g_autofree char *cut = sample_raw(folder, "golden/child.vhd", 12, 'x');
 
+    g_free(sample_make(folder, "other.vhd", &(Sample){.uuid = 3}));
+    g_free(sample_raw(folder, "golden/other.vhd", 5000, 'x'));
+    g_free(sample_raw(folder, "golden/child.vhd", 12, 'x'));
     g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
     assert_refused(child, &(VhdChainOptions){.parents = parents}, folder,
                    "@/child.vhd: its parent (uuid " PARENT_UUID ") was not found: "
