@@ -6,7 +6,7 @@
 #include "handler/tcmur-abi.h"
 
 /* The host cuts lines at 255 bytes, its prefix (time, level, function, device) included. */
-#define LINE_BYTES 160
+#define LINE_BYTES 200
 #define MAX_LINES  32 /* a message; an error that lists every path tried is the longest */
 
 bool log_limit_take(LogLimit *limit, gint64 now_us, unsigned *dropped)

@@ -297,6 +297,20 @@ static void test_carried_zeros_fail(void)
     close_lun();
 }
 
+static void test_verify_meets_an_error(void)
+{
+    Sample sample;
+
+    open_lun(image);
+    sample_init(&sample, SCSI_VERIFY_10, 0);
+    sample.cdb[8] = BYTES / LUN_BLOCK_BYTES;
+    g_assert_cmpint(scsi_handle_cmd(NULL, &sample.cmd), ==, TCMU_STS_NOT_HANDLED);
+    disabled = restored = 0;
+    faults_fail(faults, FILE_OP_READ, VHD_IO_DATA, 1, EIO);
+    g_assert_cmpint(end_of(callback_read(NULL, &sample.cmd, NULL, 0, 0, 0)), ==, TCMU_STS_RD_ERR);
+    close_lun();
+}
+
 /* A host's own cmd_state is no mark; a read of nothing without one has lost it. */
 static void test_lost_mark(void)
 {
@@ -329,6 +343,7 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/unmap", test_unmap);
     g_test_add_func("/faults/unmap-fails", test_unmap_fails);
     g_test_add_func("/faults/carried-zeros-fail", test_carried_zeros_fail);
+    g_test_add_func("/faults/verify-meets-an-error", test_verify_meets_an_error);
     g_test_add_func("/faults/lost-mark", test_lost_mark);
     /* The main thread of the runner is not to be cancelled; the host's threads are. */
     pthread_create(&thread, NULL, run_tests, &result);

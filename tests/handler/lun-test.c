@@ -70,12 +70,18 @@ static void make(const char *path, const VhdCreate *create)
     vhd_file_close(file);
 }
 
-/* Of an image, by its name alone, so that a child knows its parent's. */
+/* Of an image, by its name and this process, so that a child knows its parent's, and a process that
+ * died leaves no log of unflushed writes that seems to be of an image here. */
 static void uuid_of(const char *path, uint8_t uuid[static VHD_UUID_BYTES])
 {
+    static guint32 process[VHD_UUID_BYTES / 4];
     g_autofree char *base = g_path_get_basename(path);
 
-    memset(uuid, 0x5a, VHD_UUID_BYTES);
+    while (process[0] == 0) {
+        for (size_t i = 0; i < G_N_ELEMENTS(process); i++)
+            process[i] = g_random_int();
+    }
+    memcpy(uuid, process, VHD_UUID_BYTES);
     for (size_t i = 0; base[i]; i++)
         uuid[i % VHD_UUID_BYTES] = (uint8_t)(uuid[i % VHD_UUID_BYTES] * 31 + base[i]);
 }
@@ -149,11 +155,17 @@ void lun_test_execute(RunnerDevice *device, const uint8_t *cdb, void *data, size
                 runner_cdb_text(cdb, text), reply.status, runner_reply_sense(&reply), sense);
 }
 
+/* Never 0; no power of two is a period. */
+static uint8_t fill_byte(uint8_t seed, uint64_t sector, size_t at)
+{
+    return (uint8_t)(seed + sector * 7 + sector / 61 + at % 13) | 1;
+}
+
 void lun_test_fill(uint8_t *data, uint64_t lba, uint32_t blocks, uint8_t seed)
 {
     memset(data, 0, (size_t)blocks * LUN_TEST_BLOCK);
     for (size_t i = 0; seed && i < (size_t)blocks * LUN_TEST_BLOCK; i++)
-        data[i] = (uint8_t)(seed + (lba + i / LUN_TEST_BLOCK) * 7 + i % LUN_TEST_BLOCK % 13) | 1;
+        data[i] = fill_byte(seed, lba + i / LUN_TEST_BLOCK, i % LUN_TEST_BLOCK);
 }
 
 void lun_test_write(RunnerDevice *device, uint64_t lba, uint32_t blocks, uint8_t seed)

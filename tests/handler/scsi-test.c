@@ -134,6 +134,7 @@ static void test_zero_blocks(void)
 static void test_range(void)
 {
     const uint8_t high = (uint8_t)((BLOCKS - 1) >> 8), low = (uint8_t)(BLOCKS - 1);
+    uint64_t before = runner_device_stats(device).handled_inline;
 
     lun_test_command(device, 0, data, 512, 0x28, 0, 0, 0, high, low, 0, 0, 1);
     lun_test_command(device, SENSE_RANGE, data, 1024, 0x28, 0, 0, 0, high, low, 0, 0, 2);
@@ -144,6 +145,7 @@ static void test_range(void)
                      0xff, 0xff, 0, 0, 0, 1);
     lun_test_command(device, SENSE_RANGE, data, 512, 0x93, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
+    g_assert_cmpuint(runner_device_stats(device).handled_inline, ==, before + 6);
 }
 
 static void test_length_that_does_not_fit(void)

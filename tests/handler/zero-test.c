@@ -146,8 +146,10 @@ static void test_unmap_list(void)
 
 static void test_unmap_refuses(void)
 {
-    unmap(child, 0, 8, 0, 0);  /* no list: nothing to do */
-    unmap(child, 0, 8, 23, 0); /* a range cut off does not count; the host would read beyond */
+    unmap(child, 0, 8, 0, 0); /* no list: nothing to do */
+    lun_test_write(child, 7500, 8, CHILD);
+    unmap(child, 7500, 8, 23, 0); /* a range cut off does not count; the host would read beyond */
+    lun_test_expect(child, 7500, 8, CHILD);
     unmap(child, 0, 8, 7, SENSE_LIST_LENGTH);
     unmap(child, BLOCKS, 1, RUNNER_UNMAP_LIST, SENSE_RANGE);
     unmap(child, UINT64_MAX, 2, RUNNER_UNMAP_LIST, SENSE_RANGE);
