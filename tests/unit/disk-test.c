@@ -306,7 +306,7 @@ static void test_probe(void)
     static const char missing[] = "is missing, unreadable or not a VHD image";
     Fixture f;
     VhdDiskOptions options;
-    g_autofree char *text = NULL, *none = NULL, *orphan = NULL, *busy = NULL;
+    g_autofree char *text = NULL, *none = NULL, *orphan = NULL;
 
     setup_open(&f, &(Sample){.uuid = 1});
     options = options_of(&f);
