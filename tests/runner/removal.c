@@ -101,8 +101,16 @@ static void abort_ring(RunnerDevice *device)
 
 void runner_device_remove(RunnerDevice *device, enum RunnerRemoval removal)
 {
+    runner_device_remove_busy(device, removal, 0);
+}
+
+void runner_device_remove_busy(RunnerDevice *device, enum RunnerRemoval removal, unsigned under_way)
+{
     runner_waiting(1);
     pthread_mutex_lock(&device->lock);
+    while (device->outstanding < under_way)
+        pthread_cond_wait(&device->change, &device->lock);
+    device->stats.open_at_removal = device->outstanding;
     device->shut = true;
     device->stopping = removal == RUNNER_REMOVE_AT_ONCE;
     pthread_mutex_unlock(&device->lock);

@@ -112,6 +112,10 @@ enum RunnerRemoval {
  * tombstone, so that late completions are recognized, until it is freed.
  */
 void runner_device_remove(RunnerDevice *device, enum RunnerRemoval removal);
+/* Waits until so many commands are accepted and unanswered, and begins at that
+ * very moment.  Somebody must go on submitting. */
+void runner_device_remove_busy(RunnerDevice *device, enum RunnerRemoval removal,
+                               unsigned under_way);
 /* After removal, and when no thread submits any more. */
 void runner_device_free(RunnerDevice *device);
 
@@ -121,11 +125,12 @@ int runner_device_set_cfgstring(RunnerDevice *device, const char *cfgstring);
 int runner_device_set_write_cache(RunnerDevice *device, bool enabled);
 
 typedef struct RunnerStats {
-    uint64_t accepted;       /* commands that entered the ring */
-    uint64_t replied;        /* replies given; equal to accepted after removal */
-    uint64_t aborted;        /* of these, RUNNER_ABORTED */
-    uint64_t handled_inline; /* done in handle_cmd */
-    unsigned max_depth;      /* completions nested on one stack */
+    uint64_t accepted;        /* commands that entered the ring */
+    uint64_t replied;         /* replies given; equal to accepted after removal */
+    uint64_t aborted;         /* of these, RUNNER_ABORTED */
+    uint64_t handled_inline;  /* done in handle_cmd */
+    uint64_t open_at_removal; /* accepted and unanswered when removal began */
+    unsigned max_depth;       /* completions nested on one stack */
 } RunnerStats;
 RunnerStats runner_device_stats(RunnerDevice *device);
 

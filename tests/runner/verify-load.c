@@ -20,6 +20,7 @@ enum { REGION = 2048 }; /* sectors over which the stripe width is the same */
 enum { MOST = 128 };    /* sectors a request, = the widest stripe */
 enum { PAGE = 4096, PIECES = 4 };
 enum { GUARD = 0xe7 };
+enum { MISTAKES_SHOWN = 10 };
 
 enum Kind { KIND_READ, KIND_WRITE, KIND_FLUSH, KIND_UNMAP, KIND_ZERO, KIND_SAME };
 
@@ -34,6 +35,7 @@ typedef struct Slot {
     uint64_t sector;
     uint32_t count;
     uint32_t version;
+    uint8_t cdb[RUNNER_CDB_ROOM];
     struct iovec pieces[PIECES];
     size_t piece_count;
     uint8_t *memory; /* pieces lie in it, each on pages of its own between guard pages */
@@ -61,6 +63,7 @@ struct Load {
     pthread_mutex_t lock; /* answered; failed is set under it */
     pthread_cond_t cond;
     uint64_t answered;
+    unsigned mistakes; /* lock */
     atomic_bool failed;
 };
 
@@ -171,8 +174,9 @@ static bool guards_hold(const Slot *slot)
 }
 
 /* The CDB of a request, and its data in the pieces. */
-static void build(Slot *slot, uint8_t cdb[static RUNNER_CDB_ROOM])
+static void build(Slot *slot)
 {
+    uint8_t *cdb = slot->cdb;
     bool shorter = slot->sector + slot->count < UINT32_MAX && below(slot->submitter, 4) == 0;
     uint32_t lba32 = (uint32_t)slot->sector;
     uint16_t count16 = (uint16_t)slot->count;
@@ -217,15 +221,16 @@ static void build(Slot *slot, uint8_t cdb[static RUNNER_CDB_ROOM])
     }
 }
 
-/* Prints what is wrong and stops the load. */
+/* Prints what is wrong and stops the load, but for the bursts that removal waits for. */
 static void mistake(Slot *slot, const char *text)
 {
     Load *load = slot->submitter->load;
     static const char *const names[] = {"read",  "write",       "flush",
                                         "unmap", "write zeros", "write same"};
-    fprintf(stderr, "runner-verify: %s of %u sectors at %lu: %s\n", names[slot->kind], slot->count,
-            slot->sector, text);
     pthread_mutex_lock(&load->lock);
+    if (load->mistakes++ < MISTAKES_SHOWN)
+        fprintf(stderr, "runner-verify: %s of %u sectors at %lu: %s\n", names[slot->kind],
+                slot->count, slot->sector, text);
     load->failed = true;
     pthread_cond_broadcast(&load->cond);
     pthread_mutex_unlock(&load->lock);
@@ -284,29 +289,53 @@ static void slot_done(void *arg, const RunnerReply *reply)
     pthread_mutex_unlock(&submitter->lock);
 }
 
-/* Sends the slot's next request.  False: no more of them. */
-static bool slot_start(Slot *slot)
+/* Makes up the slot's next request. */
+static void slot_prepare(Slot *slot)
 {
     Submitter *submitter = slot->submitter;
-    Load *load = submitter->load;
-    uint8_t cdb[RUNNER_CDB_ROOM];
 
-    if (load->failed || (load->started++ >= load->config.requests && !load->config.until_shut))
-        return false;
     slot->kind = choose_kind(submitter);
     choose_range(slot);
     slot->version = 0;
     if (slot->kind == KIND_WRITE || slot->kind == KIND_SAME)
-        slot->version = model_fresh_version(load->model);
+        slot->version = model_fresh_version(submitter->load->model);
     if (slot->kind == KIND_SAME)
         slot->version |= (uint32_t)MODEL_SAME;
-    build(slot, cdb);
+    build(slot);
+}
+
+/* False: the device takes no more. */
+static bool slot_send(Slot *slot)
+{
     slot->in_flight = true;
-    if (runner_submit(load->device, cdb, slot->pieces, slot->piece_count, slot_done, slot) != 0) {
-        slot->in_flight = false;
+    if (runner_submit(slot->submitter->load->device, slot->cdb, slot->pieces, slot->piece_count,
+                      slot_done, slot) == 0)
+        return true;
+    slot->in_flight = false;
+    return false;
+}
+
+/* Sends the slot's next request.  False: no more of them. */
+static bool slot_start(Slot *slot)
+{
+    Load *load = slot->submitter->load;
+
+    if (load->failed || load->started++ >= load->config.requests)
         return false;
-    }
-    return true;
+    slot_prepare(slot);
+    return slot_send(slot);
+}
+
+/* Sends a request of every slot, as fast as it can; all must be idle.  The number sent. */
+static unsigned burst(Submitter *submitter)
+{
+    unsigned sent = 0;
+
+    for (unsigned s = 0; s < submitter->load->config.depth; s++)
+        slot_prepare(&submitter->slots[s]);
+    for (unsigned s = 0; s < submitter->load->config.depth; s++)
+        sent += slot_send(&submitter->slots[s]);
+    return sent;
 }
 
 static Slot *wait_ready(Submitter *submitter)
@@ -322,17 +351,22 @@ static Slot *wait_ready(Submitter *submitter)
     return slot;
 }
 
+/* A submitter: slots one by one, then, where asked for, bursts until it is refused. */
 static void *submit(void *argument)
 {
     Submitter *submitter = argument;
+    Load *load = submitter->load;
     unsigned running = 0;
 
-    for (unsigned s = 0; s < submitter->load->config.depth; s++)
+    for (unsigned s = 0; s < load->config.depth; s++)
         running += slot_start(&submitter->slots[s]);
     while (running > 0) {
         Slot *slot = wait_ready(submitter);
         settle(slot);
-        running -= !slot_start(slot);
+        running--;
+        running += slot_start(slot);
+        if (running == 0 && load->config.until_shut)
+            running = burst(submitter);
     }
     return NULL;
 }

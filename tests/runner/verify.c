@@ -82,19 +82,21 @@ static RunnerDevice *open_device(RunnerHandler *handler)
     return device;
 }
 
-/* Removes the device and checks that every command had its reply.  The device is
- * freed later: submitters may still ask it. */
-static bool remove_device(RunnerDevice *device)
+/* Removes the device, with so many commands under way, and checks that every command had its reply.
+ * The device is freed later: submitters may still ask it. */
+static bool remove_device(RunnerDevice *device, unsigned under_way)
 {
     bool at_once = strcmp(opt_removal, "at-once") == 0;
     RunnerStats stats;
 
-    runner_device_remove(device, at_once ? RUNNER_REMOVE_AT_ONCE : RUNNER_REMOVE_DRAINED);
+    runner_device_remove_busy(device, at_once ? RUNNER_REMOVE_AT_ONCE : RUNNER_REMOVE_DRAINED,
+                              under_way);
     stats = runner_device_stats(device);
-    printf("removed (%s): %lu commands accepted, %lu replies, %lu of them aborted, %lu handled "
+    printf("removed (%s) with %lu under way: %lu commands accepted, %lu replies, %lu of them "
+           "aborted, %lu handled "
            "inline, depth %u\n",
-           opt_removal, stats.accepted, stats.replied, stats.aborted, stats.handled_inline,
-           stats.max_depth);
+           opt_removal, stats.open_at_removal, stats.accepted, stats.replied, stats.aborted,
+           stats.handled_inline, stats.max_depth);
     return stats.accepted == stats.replied && (at_once || stats.aborted == 0);
 }
 
@@ -134,21 +136,21 @@ static bool run_load(RunnerHandler *handler, Model *model)
     Load *load;
 
     if (!good || opt_requests == 0) {
-        good = remove_device(device) && good;
+        good = remove_device(device, 0) && good;
         runner_device_free(device);
         return good;
     }
     load = load_start(device, model, &config);
     if (opt_under_load) {
         load_wait(load, config.requests);
-        good = remove_device(device);
+        good = remove_device(device, config.depth);
     }
     good = load_end(load, &answered) && good;
     printf("%lu requests answered\n", answered);
     if (!opt_under_load) {
         RunnerReply reply = runner_sync(device);
         good = reply.status == RUNNER_GOOD && good;
-        good = remove_device(device) && good;
+        good = remove_device(device, 0) && good;
     }
     runner_device_free(device);
     return good;
@@ -160,7 +162,7 @@ static bool reopen_and_scan(RunnerHandler *handler, Model *model)
     RunnerDevice *device = open_device(handler);
     bool good = scan(device, model);
 
-    good = remove_device(device) && good;
+    good = remove_device(device, 0) && good;
     runner_device_free(device);
     if (good)
         printf("whole device as expected\n");

@@ -12,7 +12,7 @@ typedef struct LoadConfig {
     uint64_t requests; /* in all; then submitters stop or go on until removal */
     uint64_t seed;
     bool unmap;      /* UNMAP and WRITE SAME as well */
-    bool until_shut; /* go on after that many, until the device refuses */
+    bool until_shut; /* go on in bursts of depth after that, until the device refuses */
 } LoadConfig;
 
 typedef struct Load Load;
