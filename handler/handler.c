@@ -56,8 +56,8 @@ static void handler_close(struct tcmu_device *dev)
     CANCEL_OFF;
     Lun *lun = tcmur_dev_get_private(dev);
 
-    tcmur_dev_set_private(dev, NULL);
     lun_close(lun);
+    tcmur_dev_set_private(dev, NULL);
 }
 
 static int reconfig_string(Lun *lun, const char *text)
