@@ -92,7 +92,7 @@ show_logs() {
     echo "---- the end of tcmu-runner's log"
     tail -n 40 "$runner_log"
     echo "---- the end of the kernel's log"
-    dmesg | tail -n 30
+    dmesg | tac | sed "/vm: $VM_NAME begins\$/q" | tac | tail -n 30
 } >&2
 
 # ------------------------------------------------------------------- bytes
@@ -129,17 +129,23 @@ guest_start() {
     # A service's signals end a script like any failure: with its clean-up.
     trap 'exit 143' TERM INT
     ! pgrep -x tcmu-runner >/dev/null || fail "a script before this one left its tcmu-runner"
+    # Both logs are shown from here on only.
+    : >"$runner_log"
+    echo "vm: $VM_NAME begins" >/dev/kmsg
     rm -rf "$VM_DIR"
     mkdir -p "$VM_DIR" /etc/rtslib-fb-target/{pr,alua,backup}
     modprobe -a target_core_user tcm_loop iscsi_target_mod sd_mod sg
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     dbus_start
+    handlers_forget_unused
     vhd_install
     runner_start
 }
 
 guest_failed() {
     echo "FAILED: ${current_step:-before the first step}: line ${BASH_LINENO[0]}: $BASH_COMMAND" >&2
+    # A $(...) among a command's arguments would fail unseen.
+    [[ $BASH_SUBSHELL -eq 0 ]] || kill -TERM $$
 }
 
 guest_stop() {
@@ -175,6 +181,11 @@ dbus_start() {
 
 handler_folder() {
     dirname "$(dpkg -L tcmu-runner | grep '/handler_qcow\.so$')"
+}
+
+# librados alone costs a second at every start.
+handlers_forget_unused() {
+    rm -f "$(handler_folder)"/handler_rbd.so
 }
 
 # Puts what was built where tcmu-runner and PATH find it.  Without a build there
@@ -302,7 +313,7 @@ lun_has_disk() { # NAME
 # The disk that an exported LUN is: /dev/sdX.
 lun_disk() { # NAME
     local found
-    wait_until 30 "the disk of LUN $1" lun_has_disk "$1"
+    wait_until 60 "the disk of LUN $1" lun_has_disk "$1"
     found=(/sys/bus/scsi/devices/"$(loopback_address "$1")"/block/*)
     printf '/dev/%s\n' "${found[0]##*/}"
 }
