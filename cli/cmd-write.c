@@ -28,13 +28,13 @@ typedef struct Writing {
 /* Fill buf from stdin; short at its end only, or where the user interrupts. */
 static bool read_stdin(uint8_t *buf, size_t len, size_t *got)
 {
-    for (*got = 0; *got < len;) {
+    for (*got = 0; *got < len && !progress_interrupted();) {
         ssize_t n = read(STDIN_FILENO, buf + *got, len - *got);
 
-        if (n < 0 && errno == EINTR && !progress_interrupted())
+        if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return errno == EINTR;
+            return false;
         if (n == 0)
             return true;
         *got += (size_t)n;
@@ -146,7 +146,6 @@ static int write_disk(VhdDisk *disk, const char *name, uint64_t off)
         return cli_fail("%s: can only be read", name);
     if (!fits(&writing))
         return CLI_FAILED;
-    progress_catch_signals();
     writing.buf = g_malloc(CHUNK_BYTES);
     status = copy_in(&writing);
     g_free(writing.buf);
@@ -184,6 +183,7 @@ static int run_write(const CliVerb *verb, int argc, char **argv)
         return cli_usage(verb, "%s", error->message);
     options.path = operands[0];
     options.force_write = force;
+    progress_catch_signals();
     disk = vhd_disk_open(&options, &error);
     if (!disk)
         return cli_fail_error(error);

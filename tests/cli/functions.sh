@@ -126,3 +126,6 @@ is_busy() {
 same_bytes() {
     cmp "$1" "$2" >&2 || fail "$1 and $2 differ"
 }
+
+# Used by every script, or nearly.
+requires python3 xxd

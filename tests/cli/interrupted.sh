@@ -3,6 +3,17 @@
 # SIGINT: convert ends soon, says so, and leaves nothing behind; write keeps what it wrote.
 . "$(dirname "$0")/functions.sh"
 
+# interrupt PID: until it has gone; a shell's background jobs ignore SIGINT until they say otherwise.
+interrupt() {
+    local _
+    for _ in $(seq 300); do
+        kill -INT "$1" 2>/dev/null || break
+        sleep 0.1
+    done
+    status=0
+    wait "$1" || status=$?
+}
+
 truncate -s 8G raw
 dd if=/dev/urandom of=raw bs=1M count=300 conv=notrunc status=none
 "$VHDCTL" convert -p -O raw raw out 2>progress &
@@ -11,9 +22,7 @@ for _ in $(seq 200); do
     [[ -n $(find . -name '.out.*') && -s progress ]] && break
     sleep 0.01
 done
-kill -INT "$pid"
-status=0
-wait "$pid" || status=$?
+interrupt "$pid"
 if [[ $status == 0 ]]; then # it was too fast for us
     [[ -e out ]] || fail "convert ended well without a file"
 else
@@ -29,10 +38,12 @@ mkfifo pipe
 pid=$!
 exec 8>pipe
 printf abc >&8
-sleep 0.3
-kill -INT "$pid"
-status=0
-wait "$pid" || status=$?
+for _ in $(seq 200); do
+    is_busy a.vhd && break
+    sleep 0.05
+done
+sleep 0.5
+interrupt "$pid"
 exec 8>&-
 is "$status" 1
 is "$(<said)" "vhdctl: a.vhd: interrupted, 3 bytes were written"
