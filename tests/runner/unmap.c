@@ -49,8 +49,11 @@ static void shared_ref(RunnerCommand *parent)
     pthread_mutex_unlock(&shared->lock);
 }
 
-/* Drops a reference; the last one ends the command.  keep_status: an error that
- * comes this way is kept only beside another one, which is the host's fault. */
+/*
+ * Drops a reference; the last one ends the command.  As in the host, an error
+ * that comes this way counts only where there is one already; that no worker was
+ * left to run the piece counts always.
+ */
 static void shared_unref(RunnerCommand *parent, int status)
 {
     struct unmap_shared *shared = shared_of(parent);
