@@ -10,7 +10,7 @@
 #include "vhd/format.h"
 
 #define SECTOR         512u
-#define LAYER_DATA_MAX (UINT64_C(4) << 20)  /* of blocks in one layer, roughly */
+#define LAYER_DATA_MAX (UINT64_C(1) << 20)  /* of blocks in one layer, roughly */
 #define DISK_MAX       (UINT64_C(12) << 11) /* sectors */
 
 /* Something that takes a range of the file. */
