@@ -19,7 +19,8 @@ typedef struct Check {
     unsigned found[VHD_FINDING_CODES];
     bool stopped;
     uint64_t file_bytes;
-    bool places_unknown; /* a bad locator was left out: what lies free cannot be told */
+    bool places_unknown; /* a bad locator was left out, or a log waits: what is free cannot be told
+                          */
     uint64_t room_end;   /* where blocks must end: the trailing footer, or the end of the file */
     VhdFooter footer;
     VhdHeader header; /* undefined in a fixed image */

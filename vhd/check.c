@@ -152,14 +152,17 @@ static void check_pending(Check *check)
     g_autofree char *path =
         vhd_pending_waiting(check->file, check->footer.uuid, check->options->pending_dir);
 
-    if (path)
-        check_report(check,
-                     (VhdFinding){.code = VHD_FINDING_PENDING,
-                                  .severity = VHD_SEVERITY_WARNING,
-                                  .off = VHD_FINDING_NOWHERE},
-                     "writes that are not in the file yet wait in %s: a copy of the file would "
-                     "lack them; whoever opens the image for writing takes them over",
-                     path);
+    if (!path)
+        return;
+    /* What the log knows of is not lost, though no BAT entry names it yet. */
+    check->places_unknown = true;
+    check_report(check,
+                 (VhdFinding){.code = VHD_FINDING_PENDING,
+                              .severity = VHD_SEVERITY_WARNING,
+                              .off = VHD_FINDING_NOWHERE},
+                 "writes that are not in the file yet wait in %s: a copy of the file would "
+                 "lack them; whoever opens the image for writing takes them over",
+                 path);
 }
 
 static bool check_all(Check *check, GError **error)
