@@ -64,6 +64,7 @@ static void test_missing_and_not_a_vhd(void)
 
     g_assert_true(g_file_set_contents(noise, "noise", 5, NULL));
     reasons[0] = check_path(missing, "");
+    g_assert_true(runner_log_contains("No such file")); /* who may read the log learns it */
     reasons[1] = check_path(noise, "");
     for (int i = 0; i < 2; i++) {
         g_assert_nonnull(reasons[i]);

@@ -16,7 +16,7 @@
 
 enum { DISK_BYTES = 1024 * 1024, BYTES = 8192 };
 
-static Lun lun;
+static Lun *lun;
 static Faults *faults;
 static uint8_t data[BYTES];
 
@@ -38,18 +38,22 @@ int __real_pthread_setcancelstate(int state, int *old);
 void *__wrap_tcmur_dev_get_private(struct tcmu_device *dev)
 {
     (void)dev;
-    return &lun;
+    return lun;
 }
 
 uint64_t __wrap_tcmu_dev_get_num_lbas(struct tcmu_device *dev)
 {
     (void)dev;
-    return lun.blocks;
+    return lun->blocks;
 }
 
 void __wrap_tcmur_cmd_complete(struct tcmu_device *dev, void *cmd, int status)
 {
     (void)dev, (void)cmd;
+    /* The host uses the device in here. */
+    pthread_mutex_lock(&lun->lock);
+    g_assert_cmpuint(lun->under_way, >, 0);
+    pthread_mutex_unlock(&lun->lock);
     pthread_mutex_lock(&completed.lock);
     completed.count++;
     completed.status = status;
@@ -76,6 +80,7 @@ typedef struct Sample {
 
 static void sample_init(Sample *sample, uint8_t opcode, uint8_t flags)
 {
+    disabled = restored = 0;
     *sample = (Sample){.cdb = {opcode, flags}};
     sample->lib.cdb = sample->cdb;
     sample->cmd.lib_cmd = &sample->lib;
@@ -86,7 +91,6 @@ static int end_of(int status)
 {
     g_assert_cmpint(disabled, ==, 1);
     g_assert_cmpint(restored, ==, 1);
-    disabled = restored = 0;
     if (status != TCMU_STS_OK)
         return status;
     pthread_mutex_lock(&completed.lock);
@@ -152,15 +156,15 @@ static void open_lun(const char *path)
     g_autoptr(GError) error = NULL;
     VhdDiskOptions options = {.path = path, .no_pending = true, .wrap = wrap, .wrap_data = faults};
 
-    memset(&lun, 0, sizeof lun);
-    log_init(&lun.log, NULL);
-    pthread_mutex_init(&lun.lock, NULL);
-    pthread_cond_init(&lun.idle, NULL);
-    lun.config = cfgstring_parse("vhd//test", NULL);
-    lun.disk = vhd_disk_open(&options, &error);
+    lun = g_new0(Lun, 1);
+    log_init(&lun->log, NULL);
+    pthread_mutex_init(&lun->lock, NULL);
+    pthread_cond_init(&lun->idle, NULL);
+    lun->config = cfgstring_parse("vhd//test", NULL);
+    lun->disk = vhd_disk_open(&options, &error);
     g_assert_no_error(error);
-    lun.blocks = DISK_BYTES / LUN_BLOCK_BYTES;
-    lun.discard = true;
+    lun->blocks = DISK_BYTES / LUN_BLOCK_BYTES;
+    lun->discard = true;
     memset(data, 0x77, BYTES);
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
     g_assert_cmpint(do_flush(), ==, TCMU_STS_OK);
@@ -169,15 +173,7 @@ static void open_lun(const char *path)
 static void close_lun(void)
 {
     faults_clear(faults);
-    pthread_mutex_lock(&lun.lock);
-    while (lun.under_way > 0)
-        pthread_cond_wait(&lun.idle, &lun.lock);
-    pthread_mutex_unlock(&lun.lock);
-    vhd_disk_close(lun.disk);
-    cfgstring_free(lun.config);
-    log_release(&lun.log);
-    pthread_cond_destroy(&lun.idle);
-    pthread_mutex_destroy(&lun.lock);
+    lun_close(lun);
 }
 
 static const char *image;
@@ -263,7 +259,7 @@ static void test_unmap_fails(void)
     faults_add(faults, &write);
     do_unmap(SCSI_WRITE_SAME_16);
     faults_clear(faults);
-    g_assert_true(lun_failed(&lun));
+    g_assert_true(lun_failed(lun));
     g_assert_cmpint(do_read(), ==, TCMU_STS_HW_ERR);
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_HW_ERR);
     g_assert_cmpint(do_flush(), ==, TCMU_STS_HW_ERR);
@@ -291,7 +287,7 @@ static void test_carried_zeros_fail(void)
     g_assert_cmpuint(sample.lib.iov_cnt, ==, 0);
     faults_add(faults, &punch);
     g_assert_cmpint(end_of(callback_read(NULL, &sample.cmd, &iov, 0, 0, 0)), ==, TCMU_STS_WR_ERR);
-    g_assert_false(lun_failed(&lun));
+    g_assert_false(lun_failed(lun));
     faults_clear(faults);
     expect_data(0x77);
     close_lun();
@@ -323,6 +319,28 @@ static void test_lost_mark(void)
     close_lun();
 }
 
+static void *close_it(void *closed)
+{
+    lun_close(lun);
+    g_atomic_int_set((int *)closed, 1);
+    return NULL;
+}
+
+static void test_close_waits(void)
+{
+    pthread_t thread;
+    int closed = 0;
+
+    open_lun(image);
+    lun_begin(lun);
+    g_assert_cmpint(pthread_create(&thread, NULL, close_it, &closed), ==, 0);
+    g_usleep(100 * 1000);
+    g_assert_cmpint(g_atomic_int_get(&closed), ==, 0);
+    lun_end(lun);
+    pthread_join(thread, NULL);
+    g_assert_cmpint(closed, ==, 1);
+}
+
 static void *run_tests(void *result)
 {
     *(int *)result = g_test_run();
@@ -345,6 +363,7 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/carried-zeros-fail", test_carried_zeros_fail);
     g_test_add_func("/faults/verify-meets-an-error", test_verify_meets_an_error);
     g_test_add_func("/faults/lost-mark", test_lost_mark);
+    g_test_add_func("/faults/close-waits", test_close_waits);
     /* The main thread of the runner is not to be cancelled; the host's threads are. */
     pthread_create(&thread, NULL, run_tests, &result);
     pthread_join(thread, NULL);

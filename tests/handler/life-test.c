@@ -55,6 +55,8 @@ static void test_size_is_the_images(void)
     RunnerDevice *device = lun_test_open(image, "", 64 * MIB);
     uint8_t data[LUN_TEST_BLOCK] = {0};
 
+    g_assert_true(
+        runner_log_contains("size set to the image's 4194304 bytes; 67108864 were given"));
     g_assert_cmpuint(tcmu_dev_get_num_lbas(device), ==, BLOCKS);
     g_assert_cmpint(runner_device_set_size(device, DISK_BYTES), ==, 0);
     g_assert_cmpint(runner_device_set_size(device, DISK_BYTES + 512), ==, -EINVAL);
