@@ -20,7 +20,7 @@ declare -A packages_groups=(
     # The guest runs on the host's own files, so what a guest script calls is
     # here too.  qemu-system-x86 without its recommendations has no display code.
     [vm]='qemu-system-x86 busybox-static kmod cpio gzip tcmu-runner targetcli-fb
-        dbus dmsetup libglib2.0-bin sg3-utils sdparm fio open-iscsi libiscsi-bin qemu-utils
+        dbus dmsetup libglib2.0-bin sg3-utils fio open-iscsi libiscsi-bin qemu-utils
         e2fsprogs xfsprogs util-linux fdisk iproute2 procps strace xxd gawk jq'
 )
 
