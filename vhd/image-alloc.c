@@ -43,7 +43,6 @@ static int take_slot_locked(VhdImage *image, uint32_t *entry, bool *used_before)
     *entry = (uint32_t)sector;
     *used_before = sector * VHD_SECTOR_BYTES < image->stale_end;
     image->data_end = data_off + (uint64_t)image->layout.block_sectors * VHD_SECTOR_BYTES;
-    image->footer_dirty = true;
     return 0;
 }
 
@@ -56,6 +55,7 @@ void vhd_image_give_back_slot_locked(VhdImage *image, uint32_t entry)
         return;
     }
     image->data_end = start;
+    image->footer_end = MIN(image->footer_end, start);
     image->stale_end = MAX(image->stale_end, end);
     image->footer_dirty = true;
     image->overgrown = true;
@@ -79,6 +79,17 @@ static int prepare_slot(VhdImage *image, uint32_t entry, bool used_before)
     return result;
 }
 
+/* The footer follows a block only once there is space for it behind that block: a flush must not
+ * fail because another request's reservation is about to. */
+static void move_footer_locked(VhdImage *image, uint32_t entry)
+{
+    uint64_t end = (uint64_t)entry * VHD_SECTOR_BYTES + vhd_layout_block_span(&image->layout);
+    if (end <= image->footer_end)
+        return;
+    image->footer_end = end;
+    image->footer_dirty = true;
+}
+
 static int reserve_locked(VhdImage *image, uint32_t index, VhdBlock **reserved)
 {
     uint32_t entry;
@@ -97,6 +108,7 @@ static int reserve_locked(VhdImage *image, uint32_t index, VhdBlock **reserved)
         vhd_image_give_back_slot_locked(image, entry);
         return result;
     }
+    move_footer_locked(image, entry);
     if (image->layout.type == VHD_TYPE_DYNAMIC)
         bitmap_set(block->bits, 0, image->layout.block_sectors);
     *reserved = block;

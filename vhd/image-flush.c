@@ -131,7 +131,7 @@ static void copy_bat_locked(VhdImage *image, FlushSet *set)
 static void copy_footer_locked(VhdImage *image, FlushSet *set)
 {
     uint8_t raw[VHD_FOOTER_BYTES];
-    uint64_t off = vhd_image_footer_off(image->data_end);
+    uint64_t off = vhd_image_footer_off(image->footer_end);
     vhd_footer_encode(&image->footer, raw);
     add_write(set->stage2, VHD_IO_FOOTER, off, raw, sizeof raw);
     set->base.file_bytes = off + VHD_FOOTER_BYTES;

@@ -295,6 +295,7 @@ static bool open_body(VhdImage *image, const VhdImageOptions *options, const Foo
     find_data_end(image, footers, file_bytes);
     if (!vhd_image_load_bat(image, error))
         return false;
+    image->footer_end = image->data_end;
     if (image->writable && !slot_is_good(&footers->copy) && !restore_copy(image, error))
         return false;
     return vhd_image_attach_pending(image, options, error);

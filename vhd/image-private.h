@@ -64,8 +64,10 @@ struct VhdImage {
     bool batmap_cleared; /* all zeros on disk since a block was released (invariant 12) */
 
     uint64_t data_end;   /* where the next block may begin, bytes */
+    uint64_t footer_end; /* the footer goes behind it: the end of the last block whose space is
+                            claimed, at most data_end */
     uint64_t stale_end;  /* below it, space beyond data_end may hold bytes of a failed write */
-    bool overgrown;      /* the file is longer than data_end asks for */
+    bool overgrown;      /* the file is longer than footer_end asks for */
     GArray *free_slots;  /* uint32_t: BAT entries whose space may be used again */
     GArray *limbo_slots; /* released, their removal not yet durable (invariant 11) */
 

@@ -63,7 +63,7 @@ static int cut_overgrowth(VhdImage *image)
     if (!image->overgrown)
         return 0;
     VhdFileInfo info;
-    uint64_t want = vhd_image_footer_off(image->data_end) + VHD_FOOTER_BYTES;
+    uint64_t want = vhd_image_footer_off(image->footer_end) + VHD_FOOTER_BYTES;
     int result = vhd_file_info(image->file, &info);
     if (result == 0 && info.bytes > want)
         result = vhd_file_resize(image->file, want);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
+/* Where space runs short: the disk's, the cache's. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "tests/unit/image-fixture.h"
+
+#define HOLD_MS 10000
+
+static void *write_new_block(void *data)
+{
+    return GINT_TO_POINTER(write_sectors(data, 8 * MIB / VHD_SECTOR_BYTES, 1, 0x33));
+}
+
+/* A flush that needs no space does not fail because a write beside it finds none. */
+static void test_flush_beside_reservation(void)
+{
+    Fixture f;
+    pthread_t writer;
+    void *result;
+    setup(&f, VHD_TYPE_DYNAMIC, 16 * MIB, 2 * MIB);
+    g_assert_cmpint(write_sectors(f.image, 0, 8, 0x11), ==, 0);
+    g_assert_cmpint(vhd_image_flush(f.image), ==, 0);
+    mem_image_set_limit(f.bytes, mem_image_used(f.bytes));
+    unsigned rule = faults_hold(f.faults, FILE_OP_CLAIM, FILE_KIND_ANY, 1);
+    g_assert_cmpint(pthread_create(&writer, NULL, write_new_block, f.image), ==, 0);
+    g_assert_true(faults_wait_held(f.faults, rule, HOLD_MS));
+    g_assert_cmpint(write_sectors(f.image, 0, 8, 0x22), ==, 0);
+    g_assert_cmpint(vhd_image_flush(f.image), ==, 0);
+    faults_release(f.faults, rule);
+    pthread_join(writer, &result);
+    g_assert_cmpint(GPOINTER_TO_INT(result), ==, -ENOSPC);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    GString *warnings = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
+    vhd_image_unref(f.image);
+    f.image = open_again(&f, true, warnings, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(warnings->str, ==, "");
+    g_assert_cmpint(sector_byte(f.image, 0), ==, 0x22);
+    g_string_free(warnings, TRUE);
+    teardown(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/image-space/flush-beside-reservation", test_flush_beside_reservation);
+    return g_test_run();
+}
