@@ -57,8 +57,12 @@ static void make_room_locked(VhdImage *image)
         link = link->next;
         if (image->cached_bytes <= VHD_BITMAP_CACHE_BYTES)
             return;
-        if (is_evictable(block))
+        if (is_evictable(block)) {
             vhd_block_drop_locked(image, block);
+        } else { /* out of the way: or the next to come would find none but these */
+            g_queue_unlink(&image->lru, &block->lru);
+            g_queue_push_tail_link(&image->lru, &block->lru);
+        }
     }
 }
 

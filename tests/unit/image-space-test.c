@@ -42,9 +42,36 @@ static void test_flush_beside_reservation(void)
     teardown(&f);
 }
 
+/* Blocks that wait for a flush stand in nobody's way: of those behind them no more are kept than
+ * the cache's bound allows, so that going through them once more reads bitmaps again. */
+static void test_dirty_blocks_and_cache(void)
+{
+    const uint32_t block_bytes = 32 * MIB, dirty = 80, blocks = 640; /* a bitmap has 8 KiB */
+    const uint64_t block_sectors = block_bytes / VHD_SECTOR_BYTES;
+    Fixture f;
+    setup(&f, VHD_TYPE_DIFFERENCING, (uint64_t)blocks * block_bytes, block_bytes);
+    for (uint32_t block = 0; block < blocks; block++)
+        g_assert_cmpint(write_sectors(f.image, block * block_sectors, 1, 0x11), ==, 0);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    reopen(&f);
+    for (uint32_t block = 0; block < dirty; block++)
+        g_assert_cmpint(write_sectors(f.image, block * block_sectors + 1, 1, 0x22), ==, 0);
+    uint64_t read[2];
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint32_t block = 0; block < blocks; block++)
+            g_assert_cmpint(sector_byte(f.image, block * block_sectors), ==, 0x11);
+        read[round] = faults_count(f.faults, FILE_OP_READ, VHD_IO_BITMAP);
+    }
+    g_assert_cmpuint(read[1], >, read[0]);
+    for (uint32_t block = 0; block < dirty; block++)
+        g_assert_cmpint(sector_byte(f.image, block * block_sectors + 1), ==, 0x22);
+    teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/image-space/flush-beside-reservation", test_flush_beside_reservation);
+    g_test_add_func("/image-space/dirty-blocks-and-cache", test_dirty_blocks_and_cache);
     return g_test_run();
 }
