@@ -6,17 +6,22 @@
 
 #include "vhd/bitmap.h"
 
+#define UNUSED_BLOCKS_MAX 1024u
+
 static void map_whole_file(uint64_t sector, uint64_t max_sectors, VhdImageExtent *extent)
 {
     *extent = (VhdImageExtent){VHD_DATA, max_sectors, sector * VHD_SECTOR_BYTES};
 }
 
-/* Blocks without an entry, as far as max_sectors goes. */
+/* Blocks without an entry, as far as max_sectors goes, but no more than are looked at in no time:
+ * who goes through a chain asks again for each run of the layers below, and would look at all the
+ * rest of this one each time. */
 static void map_unused_locked(VhdImage *image, uint64_t sector, uint64_t max_sectors,
                               VhdImageExtent *extent)
 {
     uint32_t block = vhd_image_block_of(image, sector);
     uint32_t last = vhd_image_block_of(image, sector + max_sectors - 1);
+    last = MIN(last, block + UNUSED_BLOCKS_MAX);
     while (block < last && image->bat[block + 1] == VHD_BAT_UNUSED)
         block++;
     uint64_t end = ((uint64_t)block + 1) << image->layout.block_shift;

@@ -121,7 +121,8 @@ bool vhd_image_pending_lost(
  * errors. Caller frees. */
 uint8_t *vhd_image_read_locator(VhdImage *image, unsigned index, size_t *len, GError **error);
 
-/* The run of sectors alike at sector, at most max_sectors. sector < size. May read a bitmap. */
+/* A run of sectors alike at sector, at most max_sectors; the next one may be alike, too. sector <
+ * size. May read a bitmap. */
 int vhd_image_map(VhdImage *image, uint64_t sector, uint64_t max_sectors, VhdImageExtent *extent);
 
 /* Reserve a place for a write of up to max_sectors at sector. -ENOSPC, -EROFS, -EIO (failed image).

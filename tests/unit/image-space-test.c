@@ -68,10 +68,30 @@ static void test_dirty_blocks_and_cache(void)
     teardown(&f);
 }
 
+/* One answer costs no more than a look at so many blocks, however large the disk is. */
+static void test_unused_run_is_bounded(void)
+{
+    const uint64_t disk_bytes = (uint64_t)100000 * 2 * MIB;
+    uint64_t sector = 0, sectors = disk_bytes / VHD_SECTOR_BYTES, runs = 0;
+    Fixture f;
+    setup(&f, VHD_TYPE_DIFFERENCING, disk_bytes, 2 * MIB);
+    for (; sector < sectors; runs++) {
+        VhdImageExtent extent;
+        g_assert_cmpint(vhd_image_map(f.image, sector, sectors - sector, &extent), ==, 0);
+        g_assert_cmpint(extent.presence, ==, VHD_ABSENT);
+        sector += extent.sectors;
+    }
+    g_assert_cmpuint(sector, ==, sectors);
+    g_assert_cmpuint(runs, >, 10);
+    g_assert_cmpuint(runs, <, 1000);
+    teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/image-space/flush-beside-reservation", test_flush_beside_reservation);
     g_test_add_func("/image-space/dirty-blocks-and-cache", test_dirty_blocks_and_cache);
+    g_test_add_func("/image-space/unused-run-is-bounded", test_unused_run_is_bounded);
     return g_test_run();
 }
