@@ -242,23 +242,24 @@ static bool overlay_for_reading(VhdImage *image, const VhdImageOptions *options,
 {
     bool existed;
     g_autoptr(GError) why = NULL;
+    g_autofree uint8_t *copy = NULL;
     VhdPendingStore *store = vhd_pending_store_open(path, false, &existed, &why);
     if (!store) {
         if (existed)
             g_propagate_error(error, g_steal_pointer(&why));
         return !existed;
     }
-    VhdPending *log = vhd_pending_store_log(store);
+    /* Without a lock it may be written while it is read: what is judged is what is replayed. */
+    copy = g_memdup2(vhd_pending_store_log(store)->region, VHD_PENDING_BYTES);
+    vhd_pending_store_close(store, false);
+    VhdPending taken = {copy, VHD_PENDING_BYTES}, *log = &taken;
     bool done = vhd_pending_blank(log) || (vhd_pending_valid(log, NULL) && vhd_pending_empty(log));
     if (!done && options->lock == VHD_LOCK_NONE && !log_fits(image, log)) {
         vhd_image_warn(options, "%s: in motion: writes that wait for a flush are not shown",
                        image->file->name);
         done = true;
     }
-    if (!done)
-        done = replay_log(image, log, path, error);
-    vhd_pending_store_close(store, false);
-    return done;
+    return done || replay_log(image, log, path, error);
 }
 
 bool vhd_image_attach_pending(VhdImage *image, const VhdImageOptions *options, GError **error)

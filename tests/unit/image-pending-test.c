@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /* What a killed process leaves in the pending log. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/image-fixture.h"
 #include "vhd/error.h"
 #include "vhd/image-create.h"
+#include "vhd/pending.h"
 
 /* Death of the process: the image is dropped without a flush; the log gives all of it back. */
 static void test_killed(void)
@@ -123,6 +127,55 @@ static void test_log_full(void)
     teardown(&f);
 }
 
+static void *open_unlocked(void *data)
+{
+    g_autoptr(GError) error = NULL;
+    VhdImage *image = open_again(data, false, NULL, &error);
+    g_assert_no_error(error);
+    return image;
+}
+
+/* All records say what none may: bits far beyond the end of a block. */
+static void spoil_records(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    g_autofree char *path = g_build_filename(folder, g_dir_read_name(dir), NULL);
+    const VhdPendingRecord record = {VHD_PENDING_BITS, 0, 0, 1u << 30};
+    int fd = g_open(path, O_RDWR | O_CLOEXEC, 0);
+    g_assert_cmpint(fd, >=, 0);
+    for (unsigned i = 0; i < 16; i++)
+        g_assert_cmpint(pwrite(fd, &record, sizeof record, (off_t)(512 + i * sizeof record)), ==,
+                        sizeof record);
+    close(fd);
+}
+
+/* Read without a lock while the log is written: records may be overwritten by then, half of one
+ * even. What was judged is what counts. */
+static void test_log_changes_while_read(void)
+{
+    Fixture f;
+    pthread_t reader;
+    void *image;
+    setup(&f, VHD_TYPE_DIFFERENCING, 8 * MIB, 2 * MIB);
+    use_pending(&f);
+    g_assert_cmpint(write_sectors(f.image, 0, 1, 0x11), ==, 0);
+    g_assert_cmpint(vhd_image_flush(f.image), ==, 0);
+    g_assert_cmpint(write_sectors(f.image, 5, 1, 0x22), ==, 0);
+    g_assert_cmpint(write_sectors(f.image, 9, 1, 0x33), ==, 0);
+    unsigned rule = faults_hold(f.faults, FILE_OP_READ, VHD_IO_BITMAP, 1);
+    g_assert_cmpint(pthread_create(&reader, NULL, open_unlocked, &f), ==, 0);
+    g_assert_true(faults_wait_held(f.faults, rule, 10000));
+    spoil_records(f.pending_dir);
+    faults_release(f.faults, rule);
+    pthread_join(reader, &image);
+    g_assert_cmpint(sector_byte(image, 5), ==, 0x22);
+    g_assert_cmpint(sector_byte(image, 9), ==, 0x33);
+    g_assert_cmpint(sector_byte(image, 10), ==, -1);
+    vhd_image_unref(image);
+    clear_folder(f.pending_dir);
+    teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -130,5 +183,6 @@ int main(int argc, char **argv)
     g_test_add_func("/image/killed-in-flush", test_killed_in_flush);
     g_test_add_func("/image/log-of-another-state", test_log_of_another_state);
     g_test_add_func("/image/log-full", test_log_full);
+    g_test_add_func("/image/pending-changes-while-read", test_log_changes_while_read);
     return g_test_run();
 }
