@@ -212,14 +212,13 @@ static bool may_open_for_writing(VhdFile *file, const VhdFileInfo *info,
 /* Nothing is believed that did not reach the disk (invariant 7). */
 static bool sync_before_reading(VhdFile *file, uint64_t file_bytes, GError **error)
 {
-    const uint64_t near = 4u << 20; /* footers, header, and the BAT of most images */
     int result = vhd_file_barrier(file);
     if (result < 0) {
         vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "sync", -result);
         return false;
     }
-    vhd_file_drop_cache(file, 0, MIN(near, file_bytes));
-    vhd_file_drop_cache(file, file_bytes - MIN(VHD_PAGE_BYTES, file_bytes), VHD_PAGE_BYTES);
+    /* All of it: bitmaps lie everywhere, and a bit is worth what the data is that it speaks of. */
+    vhd_file_drop_cache(file, 0, file_bytes);
     return true;
 }
 
@@ -289,8 +288,6 @@ static bool open_body(VhdImage *image, const VhdImageOptions *options, const Foo
         return false;
     if (image->layout.type == VHD_TYPE_FIXED || image->headers_only)
         return true;
-    if (image->writable)
-        vhd_file_drop_cache(image->file, image->layout.bat_off, image->layout.bat_bytes);
     vhd_image_load_batmap(image, options);
     find_data_end(image, footers, file_bytes);
     if (!vhd_image_load_bat(image, error))

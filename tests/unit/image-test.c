@@ -305,6 +305,48 @@ static void test_unmap_last_block(void)
     teardown(&f);
 }
 
+static const VhdFileOps *inner_ops;
+static uint64_t dropped_end; /* the cache was dropped from 0 to here */
+
+static int note_drop_cache(VhdFile *file, uint64_t off, uint64_t len)
+{
+    if (off <= dropped_end)
+        dropped_end = MAX(dropped_end, off + len);
+    return inner_ops->drop_cache(file, off, len);
+}
+
+static int read_what_was_dropped(VhdFile *file, VhdIoKind kind, uint64_t off,
+                                 const struct iovec *iov, int iovcnt)
+{
+    g_assert_cmpuint(off + iov[0].iov_len, <=, dropped_end);
+    return inner_ops->readv(file, kind, off, iov, iovcnt);
+}
+
+/* What a failed barrier left in the page cache may never have reached the disk. */
+static void test_nothing_cached_is_believed(void)
+{
+    Fixture f;
+    g_autoptr(GError) error = NULL;
+    setup(&f, VHD_TYPE_DIFFERENCING, 64 * MIB, 2 * MIB);
+    for (uint64_t sector = 0; sector < 64 * MIB / VHD_SECTOR_BYTES; sector += 4096)
+        g_assert_cmpint(write_sectors(f.image, sector, 1, 0x11), ==, 0);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    vhd_image_unref(f.image);
+    VhdFile *file = mem_file_open(f.bytes, "a.vhd", true);
+    inner_ops = file->ops;
+    VhdFileOps ops = *inner_ops;
+    ops.drop_cache = note_drop_cache;
+    ops.readv = read_what_was_dropped;
+    file->ops = &ops;
+    dropped_end = 0;
+    VhdImageOptions options = {.writable = true};
+    f.image = vhd_image_open(file, &options, &error);
+    g_assert_no_error(error);
+    for (uint64_t sector = 0; sector < 64 * MIB / VHD_SECTOR_BYTES; sector += 4096)
+        g_assert_cmpint(sector_byte(f.image, sector), ==, 0x11);
+    teardown(&f);
+}
+
 static void test_write_protected(void)
 {
     /* A real file: permission bits are what is judged. Root as well. */
@@ -341,6 +383,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/unmap-child", test_unmap_child);
     g_test_add_func("/image/unmap-releases", test_unmap_releases);
     g_test_add_func("/image/unmap-last-block", test_unmap_last_block);
+    g_test_add_func("/image/nothing-cached-is-believed", test_nothing_cached_is_believed);
     g_test_add_func("/image/write-protected", test_write_protected);
     return g_test_run();
 }
