@@ -9,6 +9,11 @@
 #define IOV_MOST  1024
 #define IOV_SLICE 256
 
+#define UPDATE_BYTES (256 * 1024) /* read at once by what reads before it writes */
+
+/* Extents that a STATUS looks at, each of which may cost reading a bitmap. */
+#define STATUS_EXTENTS 1024
+
 /* Where in an iovec a request has got to. */
 typedef struct Cursor {
     const struct iovec *iov; /* the current element */
@@ -96,6 +101,37 @@ static int transfer(VhdFile *file, bool write, uint64_t off, uint64_t len, Curso
     return 0;
 }
 
+/* Over len bytes, which are left in the iovec. */
+static void cursor_skip(Cursor *cursor, uint64_t len)
+{
+    while (len > 0) {
+        size_t bytes;
+
+        cursor_settle(cursor);
+        bytes = cursor->iov->iov_len - cursor->done;
+        bytes = len < bytes ? (size_t)len : bytes;
+        cursor->done += bytes;
+        len -= bytes;
+    }
+}
+
+/* What the file system says, in the few words that VhdRequest.done has. -EINVAL is what it says of
+ * a file, not of the request, which has been checked. */
+static int plain_error(int err)
+{
+    switch (err) {
+    case 0:
+    case -EROFS:
+        return err;
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EFBIG:
+        return -ENOSPC;
+    default:
+        return -EIO;
+    }
+}
+
 static int io_read(VhdChain *chain, const VhdRequest *request)
 {
     uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
@@ -120,10 +156,10 @@ static int io_read(VhdChain *chain, const VhdRequest *request)
     return 0;
 }
 
-static int io_write(VhdImage *image, const VhdRequest *request)
+/* Write len bytes from where cursor is. */
+static int io_write(VhdImage *image, uint64_t off, uint64_t len, Cursor cursor)
 {
-    uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
-    Cursor cursor = {.iov = request->iov};
+    uint64_t sector = off / VHD_SECTOR_BYTES, left = len / VHD_SECTOR_BYTES;
 
     while (left > 0) {
         VhdImageWrite write;
@@ -142,24 +178,146 @@ static int io_write(VhdImage *image, const VhdRequest *request)
     return 0;
 }
 
-/* What the file system says, in the few words that VhdRequest.done has. -EINVAL is what it says of
- * a file, not of the request, which has been checked. */
-static int plain_error(int err)
+static int read_piece(VhdChain *chain, uint64_t off, uint8_t *buffer, size_t len)
 {
-    switch (err) {
-    case 0:
-    case -EROFS:
+    struct iovec iov = {buffer, len};
+    VhdRequest piece = {.op = VHD_OP_READ, .off = off, .len = len, .iov = &iov, .iovcnt = 1};
+
+    return plain_error(io_read(chain, &piece));
+}
+
+/* The number of bytes at the beginning of data that equal those at cursor; moves on by them. */
+static size_t same_bytes(Cursor *cursor, const uint8_t *data, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        const uint8_t *expected;
+        size_t part, same = 0;
+
+        cursor_settle(cursor);
+        expected = (const uint8_t *)cursor->iov->iov_base + cursor->done;
+        part = MIN(cursor->iov->iov_len - cursor->done, len - done);
+        if (memcmp(expected, data + done, part) == 0)
+            same = part;
+        else
+            while (same < part && expected[same] == data[done + same])
+                same++;
+        cursor->done += same;
+        done += same;
+        if (same < part)
+            break;
+    }
+    return done;
+}
+
+/* 0: all equal; -EILSEQ: request->same of them are. */
+static int compare(VhdChain *chain, VhdRequest *request, uint8_t *buffer)
+{
+    Cursor cursor = {.iov = request->iov};
+
+    while (request->same < request->len) {
+        size_t bytes = (size_t)MIN(request->len - request->same, UPDATE_BYTES), same;
+        int err = read_piece(chain, request->off + request->same, buffer, bytes);
+
+        if (err)
+            return err;
+        same = same_bytes(&cursor, buffer, bytes);
+        request->same += same;
+        if (same < bytes)
+            return -EILSEQ;
+    }
+    return 0;
+}
+
+static int io_compare_and_write(VhdChain *chain, VhdRequest *request, uint8_t *buffer)
+{
+    Cursor cursor = {.iov = request->iov};
+    int err = compare(chain, request, buffer);
+
+    if (err)
         return err;
-    case -ENOSPC:
-    case -EDQUOT:
-    case -EFBIG:
-        return -ENOSPC;
-    default:
-        return -EIO;
+    cursor_skip(&cursor, request->len);
+    return plain_error(io_write(vhd_chain_layer(chain, 0), request->off, request->len, cursor));
+}
+
+/* buffer |= the next len bytes at cursor */
+static void or_bytes(Cursor *cursor, uint8_t *buffer, size_t len)
+{
+    while (len > 0) {
+        const uint8_t *bits;
+        size_t part;
+
+        cursor_settle(cursor);
+        bits = (const uint8_t *)cursor->iov->iov_base + cursor->done;
+        part = MIN(cursor->iov->iov_len - cursor->done, len);
+        for (size_t i = 0; i < part; i++)
+            buffer[i] |= bits[i];
+        cursor->done += part;
+        buffer += part;
+        len -= part;
     }
 }
 
-static int run(VhdChain *chain, const VhdRequest *request)
+static int io_or_write(VhdChain *chain, const VhdRequest *request, uint8_t *buffer)
+{
+    Cursor cursor = {.iov = request->iov};
+
+    for (uint64_t done = 0; done < request->len;) {
+        struct iovec iov = {buffer, (size_t)MIN(request->len - done, UPDATE_BYTES)};
+        int err = read_piece(chain, request->off + done, buffer, iov.iov_len);
+
+        if (err)
+            return err;
+        or_bytes(&cursor, buffer, iov.iov_len);
+        err = io_write(vhd_chain_layer(chain, 0), request->off + done, iov.iov_len,
+                       (Cursor){.iov = &iov});
+        if (err)
+            return plain_error(err);
+        done += iov.iov_len;
+    }
+    return 0;
+}
+
+/* What reads before it writes, with errors as VhdRequest.done has them. The range is held against
+ * all other writes meanwhile. */
+static int io_update(VhdChain *chain, VhdRequest *request)
+{
+    uint8_t *buffer = g_try_malloc((gsize)MIN(request->len, UPDATE_BYTES));
+    int err = -ENOMEM;
+
+    if (buffer)
+        err = request->op == VHD_OP_OR_WRITE ? io_or_write(chain, request, buffer)
+                                             : io_compare_and_write(chain, request, buffer);
+    g_free(buffer);
+    return err;
+}
+
+static int io_status(VhdChain *chain, VhdRequest *request)
+{
+    uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
+
+    for (unsigned looked = 0; left > 0 && looked < STATUS_EXTENTS; looked++) {
+        VhdDiskRun *last = request->run_count ? &request->runs[request->run_count - 1] : NULL;
+        VhdExtent extent;
+        int err = vhd_chain_map(chain, sector, left, &extent);
+
+        if (err)
+            return err;
+        if (!last || last->mapped != (extent.layer >= 0)) {
+            if (request->run_count == request->run_room)
+                break;
+            last = &request->runs[request->run_count++];
+            *last = (VhdDiskRun){.mapped = extent.layer >= 0};
+        }
+        last->len += extent.sectors * VHD_SECTOR_BYTES;
+        sector += extent.sectors;
+        left -= extent.sectors;
+    }
+    return 0;
+}
+
+static int run(VhdChain *chain, VhdRequest *request)
 {
     VhdImage *top = vhd_chain_layer(chain, 0);
     uint64_t sector = request->off / VHD_SECTOR_BYTES, sectors = request->len / VHD_SECTOR_BYTES;
@@ -168,19 +326,24 @@ static int run(VhdChain *chain, const VhdRequest *request)
     case VHD_OP_READ:
         return io_read(chain, request);
     case VHD_OP_WRITE:
-        return io_write(top, request);
+        return io_write(top, request->off, request->len, (Cursor){.iov = request->iov});
     case VHD_OP_WRITE_ZEROES:
         return vhd_image_write_zeroes(top, sector, sectors);
     case VHD_OP_UNMAP:
         return vhd_image_unmap(top, sector, sectors);
     case VHD_OP_FLUSH:
         return vhd_disk_io_flush(chain);
+    case VHD_OP_STATUS:
+        return io_status(chain, request);
+    default:
+        return -EINVAL;
     }
-    return -EINVAL;
 }
 
-int vhd_disk_io(VhdChain *chain, const VhdRequest *request)
+int vhd_disk_io(VhdChain *chain, VhdRequest *request)
 {
+    if (request->op == VHD_OP_COMPARE_AND_WRITE || request->op == VHD_OP_OR_WRITE)
+        return io_update(chain, request);
     return plain_error(run(chain, request));
 }
 

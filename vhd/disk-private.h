@@ -24,8 +24,8 @@ VhdDisk *vhd_disk_open_bounded(const VhdDiskOptions *options, const VhdDiskBound
 /* ---- disk-io.c: a request over a chain, in the calling thread. Ranges, alignment and iovecs have
  * been checked. All return 0 or -errno as VhdRequest.done says. */
 
-/* Read, write, zero, unmap or flush as request says, without what fua asks for. */
-int vhd_disk_io(VhdChain *chain, const VhdRequest *request);
+/* Do what request says, without what fua asks for; fills its same and runs. */
+int vhd_disk_io(VhdChain *chain, VhdRequest *request);
 
 /* Flush layer 0, if it is writable. */
 int vhd_disk_io_flush(VhdChain *chain);

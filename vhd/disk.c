@@ -58,20 +58,43 @@ static void leave(VhdDisk *disk)
 
 static bool changes(VhdOp op)
 {
-    return op == VHD_OP_WRITE || op == VHD_OP_WRITE_ZEROES || op == VHD_OP_UNMAP;
+    switch (op) {
+    case VHD_OP_WRITE:
+    case VHD_OP_WRITE_ZEROES:
+    case VHD_OP_UNMAP:
+    case VHD_OP_COMPARE_AND_WRITE:
+    case VHD_OP_OR_WRITE:
+        return true;
+    default:
+        return false;
+    }
 }
 
-/* True if request's iovecs hold exactly its length. */
-static bool iov_fits(const VhdRequest *request)
+/* Whether request has what its op wants beside the range: iovecs of exactly its length, room for
+ * runs. */
+static bool fits(const VhdRequest *request)
 {
-    uint64_t bytes = 0;
+    uint64_t left = request->len, bytes = 0;
 
+    switch (request->op) {
+    case VHD_OP_COMPARE_AND_WRITE:
+        left *= 2; /* no more than twice the size of the disk */
+        break;
+    case VHD_OP_READ:
+    case VHD_OP_WRITE:
+    case VHD_OP_OR_WRITE:
+        break;
+    case VHD_OP_STATUS:
+        return request->run_room > 0;
+    default:
+        return true;
+    }
     for (int i = 0; i < request->iovcnt; i++) {
-        if (request->iov[i].iov_len > request->len - bytes)
+        if (request->iov[i].iov_len > left - bytes)
             return false;
         bytes += request->iov[i].iov_len;
     }
-    return bytes == request->len;
+    return bytes == left;
 }
 
 /* 0, or why request cannot be done at all. */
@@ -79,20 +102,29 @@ static int judge(const VhdDisk *disk, const VhdRequest *request, uint64_t disk_b
 {
     if (request->op == VHD_OP_FLUSH)
         return 0;
-    if (request->op > VHD_OP_WRITE_ZEROES || request->off > disk_bytes ||
+    if (request->op > VHD_OP_STATUS || request->off > disk_bytes ||
         request->len > disk_bytes - request->off || request->off % VHD_SECTOR_BYTES ||
         request->len % VHD_SECTOR_BYTES)
         return -EINVAL;
-    if ((request->op == VHD_OP_READ || request->op == VHD_OP_WRITE) && !iov_fits(request))
+    if (!fits(request))
         return -EINVAL;
     return changes(request->op) && !disk->writable ? -EROFS : 0;
 }
 
 static VhdRangeKind range_kind(VhdOp op)
 {
-    return op == VHD_OP_READ    ? VHD_RANGE_READ
-           : op == VHD_OP_UNMAP ? VHD_RANGE_UNMAP
-                                : VHD_RANGE_WRITE;
+    switch (op) {
+    case VHD_OP_READ:
+    case VHD_OP_STATUS:
+        return VHD_RANGE_READ;
+    case VHD_OP_UNMAP:
+        return VHD_RANGE_UNMAP;
+    case VHD_OP_COMPARE_AND_WRITE:
+    case VHD_OP_OR_WRITE:
+        return VHD_RANGE_UPDATE;
+    default:
+        return VHD_RANGE_WRITE;
+    }
 }
 
 /* After a change: make it durable where it has to be, and keep the dirt within bounds. Whoever
@@ -110,7 +142,7 @@ static int settle(VhdDisk *disk, VhdChain *chain, const VhdRequest *request)
     return 0;
 }
 
-static int execute(VhdDisk *disk, const VhdRequest *request)
+static int execute(VhdDisk *disk, VhdRequest *request)
 {
     VhdChain *chain = request->priv.chain;
     int err = request->priv.refusal;
@@ -157,6 +189,8 @@ void vhd_disk_submit(VhdDisk *disk, VhdRequest *request)
 {
     bool runnable = true;
 
+    request->same = 0;
+    request->run_count = 0;
     request->priv.disk = disk;
     request->priv.job = (VhdJob){.run = run_request, .data = request};
     pthread_mutex_lock(&disk->lock);

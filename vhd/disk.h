@@ -5,7 +5,8 @@
  *
  * Requests run in parallel on up to VHD_DISK_THREADS workers, started on demand. Reads are not
  * ordered against writes that run at the same time; writes, zeroings and unmaps that overlap run in
- * the order of their arrival. Offsets and lengths are bytes, multiples of 512.
+ * the order of their arrival. COMPARE_AND_WRITE and OR_WRITE count as one write each: no other
+ * comes between their reading and their writing. Offsets and lengths are bytes, multiples of 512.
  */
 #pragma once
 
@@ -52,21 +53,39 @@ typedef enum VhdOp {
     VHD_OP_WRITE,
     VHD_OP_FLUSH,
     VHD_OP_UNMAP,
-    VHD_OP_WRITE_ZEROES
+    VHD_OP_WRITE_ZEROES,
+    VHD_OP_COMPARE_AND_WRITE, /* write only if what is there equals the first half of iov */
+    VHD_OP_OR_WRITE,          /* write what is there, or'ed bit by bit with iov */
+    VHD_OP_STATUS             /* where something is stored */
 } VhdOp;
+
+/* What VHD_OP_STATUS finds: neighbours differ. Mapped: a layer of the chain holds the bytes; else
+ * nothing in the whole chain does, and they read as zeros. */
+typedef struct VhdDiskRun {
+    bool mapped;
+    uint64_t len; /* bytes */
+} VhdDiskRun;
 
 /* One request, owned by the caller until done is called, with its iovecs and their memory. The
  * engine may change the private part only. */
 typedef struct VhdRequest VhdRequest;
 struct VhdRequest {
     VhdOp op;
-    bool fua;                /* WRITE, WRITE_ZEROES, UNMAP: durable before it completes */
-    uint64_t off, len;       /* bytes; FLUSH: ignored; a length of 0 does nothing */
-    const struct iovec *iov; /* READ, WRITE: len bytes in all; elements may be cut anywhere */
+    bool fua;          /* of what changes the disk: durable before it completes */
+    uint64_t off, len; /* bytes; FLUSH: ignored; a length of 0 does nothing */
+    /* READ, WRITE, OR_WRITE: len bytes in all; COMPARE_AND_WRITE: len bytes expected and len bytes
+     * to write. Elements may be cut anywhere. */
+    const struct iovec *iov;
     int iovcnt;
-    /* 0 or -errno: -EIO, -ENOSPC, -EROFS, -EINVAL (range, alignment, iov). Called exactly once, in
-     * a worker or before vhd_disk_submit returns, with no lock of the disk held; it may submit
-     * again, and the request is the caller's again. */
+    uint64_t same; /* COMPARE_AND_WRITE that ended with -EILSEQ: bytes equal at the beginning */
+    /* STATUS: room for run_room runs, of which run_count are filled; they begin at off and may end
+     * before off + len where there are more or where it would take long. */
+    VhdDiskRun *runs;
+    unsigned run_room, run_count;
+    /* 0 or -errno: -EIO, -ENOSPC, -EROFS, -EINVAL (range, alignment, iov), -EILSEQ (not what was
+     * expected, nothing written), -ENOMEM. Called exactly once, in a worker or before
+     * vhd_disk_submit returns, with no lock of the disk held; it may submit again, and the request
+     * is the caller's again. */
     void (*done)(VhdRequest *request, int result);
     void *data; /* the caller's */
     struct {

@@ -17,15 +17,18 @@ static bool share_block(const VhdRanges *ranges, const VhdRange *a, const VhdRan
                    (b->sector + b->sectors - 1) / unit + 1);
 }
 
+static bool reads(const VhdRange *range)
+{
+    return range->kind == VHD_RANGE_READ || range->kind == VHD_RANGE_UPDATE;
+}
+
 static bool conflict(const VhdRanges *ranges, const VhdRange *a, const VhdRange *b)
 {
-    bool a_reads = a->kind == VHD_RANGE_READ, b_reads = b->kind == VHD_RANGE_READ;
-
-    if (a_reads && b_reads)
-        return false;
-    if (!a_reads && !b_reads)
-        return overlap(a->sector, a->sector + a->sectors, b->sector, b->sector + b->sectors);
-    return (a_reads ? b : a)->kind == VHD_RANGE_UNMAP && share_block(ranges, a, b);
+    if (a->kind != VHD_RANGE_READ && b->kind != VHD_RANGE_READ &&
+        overlap(a->sector, a->sector + a->sectors, b->sector, b->sector + b->sectors))
+        return true;
+    return ((reads(a) && b->kind == VHD_RANGE_UNMAP) || (reads(b) && a->kind == VHD_RANGE_UNMAP)) &&
+           share_block(ranges, a, b);
 }
 
 bool vhd_ranges_add(VhdRanges *ranges, VhdRange *range)

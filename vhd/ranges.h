@@ -7,6 +7,7 @@
  *   write, zeroing, unmap   conflict with each other where they overlap
  *   read                    conflicts with an unmap in the same block of layer 0 only, both ways:
  * an unmap may give a block back, and its space may then get other data
+ *   update                  reads, then writes what it has read: both
  *
  * Units: sectors. Locking: the caller's, all calls.
  */
@@ -15,7 +16,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum VhdRangeKind { VHD_RANGE_READ, VHD_RANGE_WRITE, VHD_RANGE_UNMAP } VhdRangeKind;
+typedef enum VhdRangeKind {
+    VHD_RANGE_READ,
+    VHD_RANGE_WRITE,
+    VHD_RANGE_UNMAP,
+    VHD_RANGE_UPDATE
+} VhdRangeKind;
 
 /* One request's range, embedded in it. The caller fills the first part before vhd_ranges_add. */
 typedef struct VhdRange {

@@ -35,15 +35,31 @@ static void test_pairs(void)
         uint64_t at; /* the first is at 8, 8 sectors; blocks of 16 */
         bool waits;
     } pairs[] = {
-        {VHD_RANGE_READ, VHD_RANGE_READ, 8, false},    {VHD_RANGE_READ, VHD_RANGE_WRITE, 8, false},
-        {VHD_RANGE_WRITE, VHD_RANGE_READ, 8, false},   {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 8, true},
-        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 15, true},  {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 1, true},
-        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 16, false}, {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 0, false},
-        {VHD_RANGE_WRITE, VHD_RANGE_UNMAP, 15, true},  {VHD_RANGE_UNMAP, VHD_RANGE_WRITE, 15, true},
-        {VHD_RANGE_UNMAP, VHD_RANGE_UNMAP, 16, false}, {VHD_RANGE_READ, VHD_RANGE_UNMAP, 8, true},
+        {VHD_RANGE_READ, VHD_RANGE_READ, 8, false},
+        {VHD_RANGE_READ, VHD_RANGE_WRITE, 8, false},
+        {VHD_RANGE_WRITE, VHD_RANGE_READ, 8, false},
+        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 8, true},
+        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 15, true},
+        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 1, true},
+        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 16, false},
+        {VHD_RANGE_WRITE, VHD_RANGE_WRITE, 0, false},
+        {VHD_RANGE_WRITE, VHD_RANGE_UNMAP, 15, true},
+        {VHD_RANGE_UNMAP, VHD_RANGE_WRITE, 15, true},
+        {VHD_RANGE_UNMAP, VHD_RANGE_UNMAP, 16, false},
+        {VHD_RANGE_READ, VHD_RANGE_UNMAP, 8, true},
         {VHD_RANGE_READ, VHD_RANGE_UNMAP, 0, true}, /* the same block, no sector in common */
-        {VHD_RANGE_UNMAP, VHD_RANGE_READ, 0, true},    {VHD_RANGE_READ, VHD_RANGE_UNMAP, 16, false},
+        {VHD_RANGE_UNMAP, VHD_RANGE_READ, 0, true},
+        {VHD_RANGE_READ, VHD_RANGE_UNMAP, 16, false},
         {VHD_RANGE_UNMAP, VHD_RANGE_READ, 16, false},
+        {VHD_RANGE_UPDATE, VHD_RANGE_READ, 8, false},
+        {VHD_RANGE_UPDATE, VHD_RANGE_WRITE, 15, true},
+        {VHD_RANGE_WRITE, VHD_RANGE_UPDATE, 1, true},
+        {VHD_RANGE_UPDATE, VHD_RANGE_WRITE, 0, false},
+        {VHD_RANGE_UPDATE, VHD_RANGE_UPDATE, 15, true},
+        {VHD_RANGE_UPDATE, VHD_RANGE_UPDATE, 0, false},
+        {VHD_RANGE_UPDATE, VHD_RANGE_UNMAP, 0, true},
+        {VHD_RANGE_UNMAP, VHD_RANGE_UPDATE, 0, true},
+        {VHD_RANGE_UPDATE, VHD_RANGE_UNMAP, 16, false},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(pairs); i++) {
