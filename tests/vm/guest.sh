@@ -102,13 +102,19 @@ sha256_of() {
     sha256sum -- "$1" | cut -d ' ' -f 1
 }
 
-# Past the page cache, so that the sum is of what the LUN holds.
-disk_sha256() { # DISK
-    dd if="$1" bs=1M iflag=direct status=none | sha256_of -
+# Past the page cache, so that it is what the LUN holds.
+disk_copy() { # DISK FILE
+    dd if="$1" of="$2" bs=1M iflag=direct status=none
 }
 
-image_sha256() { # IMAGE: of what its chain reads as
-    vhdctl read "$1" | sha256_of -
+# What the image's chain reads as, with no LUN between, must be that file.
+# (Sums would do, but cost an emulated processor more than the copy.)
+expect_image_reads_as() { # IMAGE FILE
+    vhdctl read "$1" | cmp - "$2" || fail "vhdctl read $1 gives something else than the disk did"
+}
+
+disk_sha256() { # DISK
+    dd if="$1" bs=1M iflag=direct status=none | sha256_of -
 }
 
 # random_bytes LENGTH: no sector of it is zero, none is like another.
