@@ -14,6 +14,18 @@ static void step_plain(Io *io)
     io_complete(io, io_status(io));
 }
 
+/* READ with FUA: what it reads is on stable storage by now. */
+static void step_flushed(Io *io)
+{
+    if (io->result < 0) {
+        io_complete(io, io_status(io));
+        return;
+    }
+    io->request.op = VHD_OP_READ;
+    io->step = step_plain;
+    io_submit(io);
+}
+
 /* Submit what a callback was asked for. */
 static int start(struct tcmu_device *dev, struct tcmur_cmd *cmd, const VhdRequest *request,
                  void (*step)(Io *io))
@@ -31,6 +43,12 @@ static int start(struct tcmu_device *dev, struct tcmur_cmd *cmd, const VhdReques
     return TCMU_STS_OK;
 }
 
+static bool reads_fua(const uint8_t *cdb)
+{
+    return (cdb[0] == SCSI_READ_10 || cdb[0] == SCSI_READ_12 || cdb[0] == SCSI_READ_16) &&
+           cdb[1] & SCSI_FUA;
+}
+
 int callback_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov, size_t iov_cnt,
                   size_t len, off_t off)
 {
@@ -42,17 +60,22 @@ int callback_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *
         .iov = iov,
         .iovcnt = (int)iov_cnt,
     };
+    void (*step)(Io * io) = step_plain;
 
     if (carry_is(cmd))
         return carry_start(tcmur_dev_get_private(dev), cmd, (uint64_t)off);
+    if (reads_fua(command_lib(cmd)->cdb)) {
+        request.op = VHD_OP_FLUSH;
+        step = step_flushed;
+    }
     /* handle_cmd has answered reads of nothing: this one has lost its mark. */
     if (len == 0 || iov_cnt > INT_MAX)
         return TCMU_STS_HW_ERR;
-    return start(dev, cmd, &request, step_plain);
+    return start(dev, cmd, &request, step);
 }
 
 /* Whether the command wants its data on stable storage before it completes. */
-static bool wants_fua(const uint8_t *cdb)
+static bool writes_fua(const uint8_t *cdb)
 {
     switch (cdb[0]) {
     case SCSI_WRITE_10:
@@ -74,7 +97,7 @@ int callback_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec 
     CANCEL_OFF;
     VhdRequest request = {
         .op = VHD_OP_WRITE,
-        .fua = wants_fua(command_lib(cmd)->cdb),
+        .fua = writes_fua(command_lib(cmd)->cdb),
         .off = (uint64_t)off,
         .len = len,
         .iov = iov,

@@ -25,14 +25,14 @@ static inline struct tcmulib_cmd *command_lib(struct tcmur_cmd *cmd)
 /* What a mark carries from handle_cmd to a callback. */
 typedef struct CommandMark {
     const void *kind; /* address of something static, ours; anything else is the host's */
-    size_t blocks;
-    size_t iov_cnt; /* vectors in lib_cmd->iovec */
+    size_t length;    /* how much the command is about */
+    size_t iov_cnt;   /* vectors in lib_cmd->iovec */
 } CommandMark;
 
 static inline void command_set_mark(struct tcmur_cmd *cmd, const CommandMark *mark)
 {
     memcpy(COMMAND_AT(cmd, cmd_state), &mark->kind, sizeof mark->kind);
-    memcpy(COMMAND_AT(cmd, requested), &mark->blocks, sizeof mark->blocks);
+    memcpy(COMMAND_AT(cmd, requested), &mark->length, sizeof mark->length);
     memcpy(COMMAND_AT(cmd, iov_cnt), &mark->iov_cnt, sizeof mark->iov_cnt);
 }
 
@@ -41,7 +41,7 @@ static inline CommandMark command_mark(struct tcmur_cmd *cmd)
     CommandMark mark;
 
     memcpy(&mark.kind, COMMAND_AT(cmd, cmd_state), sizeof mark.kind);
-    memcpy(&mark.blocks, COMMAND_AT(cmd, requested), sizeof mark.blocks);
+    memcpy(&mark.length, COMMAND_AT(cmd, requested), sizeof mark.length);
     memcpy(&mark.iov_cnt, COMMAND_AT(cmd, iov_cnt), sizeof mark.iov_cnt);
     return mark;
 }

@@ -10,15 +10,6 @@
 /* Someone's glance at the image (qemu-img info) must not cost a LUN at boot. */
 #define LOCK_WAIT_MS 1000
 
-/*
- * 1 MiB a transfer: initiators take it as the best size. The host's 128 sectors make eight commands
- * of what costs one; above 4 MiB a command may come in more than 1024 vectors, the most that one
- * system call takes; and the host's own pieces (WRITE SAME, FORMAT UNIT) are of 1 MiB.
- */
-#define TRANSFER_BLOCKS 2048
-
-#define UNMAP_GRAIN_BLOCKS 8 /* file systems give back pages of 4 KiB */
-
 static bool check_block_size(Lun *lun)
 {
     uint32_t block_bytes = tcmu_dev_get_block_size(lun->dev);
@@ -68,11 +59,11 @@ static void set_limits(Lun *lun)
     /* With cache=writethrough there is nothing to flush. Where the engine itself falls back to
      * writing through, the initiator's flushes cost little. */
     tcmu_dev_set_write_cache_enabled(dev, lun->config->cache == VHD_CACHE_WRITEBACK);
-    tcmu_dev_set_max_xfer_len(dev, TRANSFER_BLOCKS);
-    tcmu_dev_set_opt_xcopy_rw_len(dev, TRANSFER_BLOCKS);
+    tcmu_dev_set_max_xfer_len(dev, LUN_TRANSFER_BLOCKS);
+    tcmu_dev_set_opt_xcopy_rw_len(dev, LUN_TRANSFER_BLOCKS);
     tcmu_dev_set_unmap_enabled(dev, lun->discard);
     tcmu_dev_set_max_unmap_len(dev, LUN_MAX_UNMAP_BLOCKS);
-    tcmu_dev_set_opt_unmap_gran(dev, UNMAP_GRAIN_BLOCKS, false);
+    tcmu_dev_set_opt_unmap_gran(dev, LUN_GRAIN_BLOCKS, false);
     tcmu_dev_set_unmap_gran_align(dev, 1); /* the host divides by it */
 }
 

@@ -14,9 +14,21 @@
 #include "handler/log.h"
 #include "vhd/disk.h"
 
-#define LUN_BLOCK_BYTES       512U
-#define LUN_MAX_UNMAP_BLOCKS  (1U << 20) /* a descriptor; more fails initiators' tests */
-#define LUN_UNMAP_DESCRIPTORS 4U         /* what the host tells initiators */
+#define LUN_BLOCK_BYTES        512U
+#define LUN_PHYSICAL_EXPONENT  3 /* blocks are best written 2^3 at once: in pages of 4 KiB */
+#define LUN_MAX_UNMAP_BLOCKS   (1U << 20) /* a descriptor; more fails initiators' tests */
+#define LUN_UNMAP_DESCRIPTORS  4U         /* what the host tells initiators */
+#define LUN_MAX_SAME_BLOCKS    (1U << 22) /* WRITE SAME: 2 GiB of a pattern take seconds */
+#define LUN_MAX_COMPARE_BLOCKS 255U       /* COMPARE AND WRITE: what its CDB has room for */
+
+/*
+ * 1 MiB a transfer: initiators take it as the best size. The host's 128 sectors make eight commands
+ * of what costs one; above 4 MiB a command may come in more than 1024 vectors, the most that one
+ * system call takes; and the host's own pieces (WRITE SAME) are of 1 MiB.
+ */
+#define LUN_TRANSFER_BLOCKS 2048U
+
+#define LUN_GRAIN_BLOCKS 8U /* of giving back: file systems do it in pages of 4 KiB */
 
 struct tcmu_device;
 

@@ -5,6 +5,7 @@
 #include "handler/iovecs.h"
 #include "handler/scsi-codes.h"
 #include "handler/scsi.h"
+#include "handler/sense.h"
 #include "handler/unmap.h"
 #include "vhd/be.h"
 
@@ -34,45 +35,116 @@ int scsi_transfer(ScsiCommand *command)
     return TCMU_STS_NOT_HANDLED;
 }
 
+/* Whether the data-out buffers hold exactly so many blocks. */
+static bool has_blocks(const ScsiCommand *command, uint64_t blocks)
+{
+    return iovecs_bytes(command->lib->iovec, command->lib->iov_cnt) == blocks * LUN_BLOCK_BYTES;
+}
+
 /*
- * The host does not know VERIFY. Without BYTCHK it is checked that the blocks can be read, and no
- * data is sent; with BYTCHK 01b they are compared with what is sent. A WRITE AND VERIFY or COMPARE
- * AND WRITE in its place could write.
+ * The host does not know VERIFY. Without BYTCHK it is checked that the blocks can be read, and what
+ * data is sent does not matter; with BYTCHK 01b they are compared with what is sent, with 11b each
+ * with the one block sent. A WRITE AND VERIFY or COMPARE AND WRITE in its place could write.
  */
 int scsi_verify(ScsiCommand *command)
 {
-    struct tcmulib_cmd *lib = command->lib;
+    CarryKind kind = CARRY_VERIFY;
+
+    switch (command->cdb[1] & SCSI_BYTCHK) {
+    case 0:
+        command->lib->iov_cnt = 0;
+        break;
+    case SCSI_BYTCHK_COMPARE:
+        if (!has_blocks(command, command->blocks))
+            return TCMU_STS_INVALID_CDB;
+        break;
+    case SCSI_BYTCHK_SAME:
+        if (!has_blocks(command, 1))
+            return TCMU_STS_INVALID_CDB;
+        kind = CARRY_VERIFY_SAME;
+        break;
+    default:
+        return sense_invalid_field(command->lib, 1, 2);
+    }
+    if (command->blocks == 0)
+        return TCMU_STS_OK;
+    return carry_send(command->cmd, kind, command->lba, command->blocks);
+}
+
+/* Of any length, which the host's is not, and quiet about a comparison nobody asked for. */
+int scsi_write_verify(ScsiCommand *command)
+{
     uint8_t check = command->cdb[1] & SCSI_BYTCHK;
 
     if (check != 0 && check != SCSI_BYTCHK_COMPARE)
-        return TCMU_STS_INVALID_CDB;
-    if (check == 0)
-        lib->iov_cnt = 0;
-    else if (iovecs_bytes(lib->iovec, lib->iov_cnt) != (uint64_t)command->blocks * LUN_BLOCK_BYTES)
+        return sense_invalid_field(command->lib, 1, 2);
+    if (!has_blocks(command, command->blocks))
         return TCMU_STS_INVALID_CDB;
     if (command->blocks == 0)
         return TCMU_STS_OK;
-    return carry_send(command->cmd, CARRY_VERIFY, command->lba, command->blocks);
+    return carry_send(command->cmd, check ? CARRY_WRITE_VERIFY : CARRY_WRITE_READ, command->lba,
+                      command->blocks);
+}
+
+/* The host's is atomic against others of its kind only. */
+int scsi_compare_and_write(ScsiCommand *command)
+{
+    if (!has_blocks(command, 2 * (uint64_t)command->blocks))
+        return TCMU_STS_INVALID_CDB;
+    if (command->blocks == 0)
+        return TCMU_STS_OK;
+    return carry_send(command->cmd, CARRY_COMPARE_WRITE, command->lba, command->blocks);
+}
+
+int scsi_or_write(ScsiCommand *command)
+{
+    if (!has_blocks(command, command->blocks))
+        return TCMU_STS_INVALID_CDB;
+    if (command->blocks == 0)
+        return TCMU_STS_OK;
+    return carry_send(command->cmd, CARRY_OR_WRITE, command->lba, command->blocks);
+}
+
+/* A hint. GOOD says that not all of it is in a cache of the LUN, which has none of its own. */
+int scsi_pre_fetch(ScsiCommand *command)
+{
+    (void)command;
+    return TCMU_STS_OK;
+}
+
+int scsi_get_lba_status(ScsiCommand *command)
+{
+    uint64_t lba = be64_get(command->cdb + 2);
+
+    if (lba >= command->lun->blocks)
+        return TCMU_STS_RANGE;
+    return carry_send(command->cmd, CARRY_STATUS, lba, be32_get(command->cdb + 10));
 }
 
 /*
  * With UNMAP the host unmaps whatever the pattern is, and drops errors: so zeros, with or without
  * UNMAP, become a zeroing of our own, which makes holes where it can. Other patterns are the host's
- * once UNMAP is taken away; the standard allows to write instead.
+ * once UNMAP is taken away; the standard allows to write instead. NDOB, which WRITE SAME(16) has,
+ * says zeros without sending them.
  */
 int scsi_write_same(ScsiCommand *command)
 {
     struct tcmulib_cmd *lib = command->lib;
-    uint8_t refused = SCSI_SAME_ANCHOR | SCSI_SAME_OBSOLETE | SCSI_SAME_NDOB;
+    uint8_t refused = SCSI_SAME_ANCHOR | SCSI_SAME_OBSOLETE;
+    bool no_data = command->cdb[0] == SCSI_WRITE_SAME_16 && command->cdb[1] & SCSI_SAME_NDOB;
 
     if (!command->lun->discard)
         refused |= SCSI_SAME_UNMAP;
-    /* One vector: the host takes no more. No blocks: said to be not supported (WSNZ). */
-    if (command->cdb[1] & refused || lib->iov_cnt != 1 ||
-        lib->iovec[0].iov_len != LUN_BLOCK_BYTES || command->blocks == 0)
+    if (command->cdb[0] == SCSI_WRITE_SAME_10)
+        refused |= SCSI_SAME_NDOB;
+    /* No blocks: said to be not supported (WSNZ). */
+    if (command->cdb[1] & refused || !has_blocks(command, no_data ? 0 : 1) ||
+        command->blocks == 0 || command->blocks > LUN_MAX_SAME_BLOCKS)
         return TCMU_STS_INVALID_CDB;
     if (iovecs_are_zero(lib->iovec, lib->iov_cnt))
         return carry_send(command->cmd, CARRY_ZERO, command->lba, command->blocks);
+    if (lib->iov_cnt != 1) /* the host takes no more */
+        return TCMU_STS_INVALID_CDB;
     command->cdb[1] &= (uint8_t)~SCSI_SAME_UNMAP;
     return TCMU_STS_NOT_HANDLED;
 }
@@ -91,4 +163,39 @@ int scsi_unmap(ScsiCommand *command)
     if (status != TCMU_STS_OK || ranges == 0)
         return status;
     return carry_send(command->cmd, CARRY_UNMAP, 0, be16_get(command->cdb + 7));
+}
+
+/*
+ * FORMAT UNIT. The host would write zeros over everything; this makes everything zero, which takes
+ * no space where there is no parent to hide. Of the parameter list only its header is known: no
+ * protection information, no defects, no initialization pattern. IMMED is not a must.
+ */
+enum { FORMAT_PROTECTION = 0xc0, FORMAT_LONG = 0x20, FORMAT_DATA = 0x10, FORMAT_PATTERN = 0x08 };
+
+static int check_format_list(const ScsiCommand *command)
+{
+    bool is_long = command->cdb[1] & FORMAT_LONG;
+    size_t length = is_long ? 8 : 4;
+    uint8_t header[8] = {0};
+
+    if (iovecs_copy_out(command->lib->iovec, command->lib->iov_cnt, header, length) < length)
+        return TCMU_STS_INVALID_PARAM_LIST_LEN;
+    if (header[0] != 0 || header[1] & FORMAT_PATTERN ||
+        (is_long ? be32_get(header + 4) != 0 || header[3] != 0 : be16_get(header + 2) != 0))
+        return TCMU_STS_INVALID_PARAM_LIST;
+    return TCMU_STS_OK;
+}
+
+int scsi_format_unit(ScsiCommand *command)
+{
+    uint8_t flags = command->cdb[1];
+    int status = TCMU_STS_OK;
+
+    if (flags & (FORMAT_PROTECTION | 0x0f)) /* complete list, format of the list */
+        return sense_invalid_field(command->lib, 1, 7);
+    if (flags & FORMAT_DATA)
+        status = check_format_list(command);
+    if (status != TCMU_STS_OK)
+        return status;
+    return carry_send(command->cmd, CARRY_ZERO, 0, command->lun->blocks);
 }

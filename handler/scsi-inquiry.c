@@ -24,22 +24,25 @@ static size_t alloc_length(const ScsiCommand *command)
 /* The host's, but without its target port groups: it would have to name ours in page 83h. */
 static int standard(ScsiCommand *command)
 {
-    uint8_t data[36] = {
+    uint8_t data[66] = {
         [2] = 0x05, /* SPC-3 */
         [3] = 0x02, /* response data format */
-        [4] = 31,   /* additional length */
+        [4] = 61,   /* additional length */
         [5] = 0x08, /* 3PC: EXTENDED COPY */
         [7] = 0x02, /* CMDQUE */
     };
 
     memcpy(data + 8, VENDOR "TCMU device     0002", 28);
+    be16_put(data + 58, 0x0080); /* SAM-4, of no version in particular; likewise */
+    be16_put(data + 60, 0x0300); /* SPC-3 */
+    be16_put(data + 62, 0x04c0); /* SBC-3 */
     return scsi_reply(command, data, sizeof data, alloc_length(command));
 }
 
 /* Unit serial: printable ASCII, as pages 80h and 83h want it. Returns its length; 0: none. */
-static size_t read_serial(ScsiCommand *command, char serial[MAX_SERIAL + 1])
+static size_t read_serial(const Lun *lun, char serial[MAX_SERIAL + 1])
 {
-    char *wwn = tcmu_cfgfs_dev_get_wwn(command->lun->dev);
+    char *wwn = tcmu_cfgfs_dev_get_wwn(lun->dev);
     size_t length = 0;
 
     for (const char *p = wwn; p && *p && length < MAX_SERIAL; p++) {
@@ -54,7 +57,7 @@ static size_t read_serial(ScsiCommand *command, char serial[MAX_SERIAL + 1])
 static int page_serial(ScsiCommand *command)
 {
     char serial[MAX_SERIAL + 1];
-    size_t length = read_serial(command, serial);
+    size_t length = read_serial(command->lun, serial);
     uint8_t data[4 + MAX_SERIAL] = {[1] = 0x80, [3] = (uint8_t)length};
 
     if (length == 0)
@@ -83,11 +86,21 @@ static void put_naa(uint8_t naa[static 16], const char *serial)
                            g_ascii_xdigit_value(digits[2 * i + 1]));
 }
 
+bool scsi_name(const Lun *lun, uint8_t naa[static 16])
+{
+    char serial[MAX_SERIAL + 1];
+
+    if (read_serial(lun, serial) == 0)
+        return false;
+    put_naa(naa, serial);
+    return true;
+}
+
 /* The host puts the config string, a path of the server, into this page. */
 static int page_identification(ScsiCommand *command)
 {
     char serial[MAX_SERIAL + 1];
-    size_t length = read_serial(command, serial);
+    size_t length = read_serial(command->lun, serial);
     uint8_t data[4 + 4 + 16 + 4 + 8 + MAX_SERIAL] = {[1] = 0x83}, *at = data + 4;
 
     if (length == 0)
@@ -107,18 +120,6 @@ static int page_identification(ScsiCommand *command)
     return scsi_reply(command, data, (size_t)(at - data), alloc_length(command));
 }
 
-/* The host's says neither that provisioning is thin nor that there may be none. */
-static int page_provisioning(ScsiCommand *command)
-{
-    uint8_t data[8] = {[1] = 0xb2, [3] = 4};
-
-    if (command->lun->discard) {
-        data[5] = 0x80 | 0x40 | 0x20 | 0x04; /* LBPU, LBPWS, LBPWS10, LBPRZ */
-        data[6] = 0x02;                      /* thin */
-    }
-    return scsi_reply(command, data, sizeof data, alloc_length(command));
-}
-
 int scsi_inquiry(ScsiCommand *command)
 {
     const uint8_t *cdb = command->cdb;
@@ -126,16 +127,20 @@ int scsi_inquiry(ScsiCommand *command)
     if (!(cdb[1] & SCSI_EVPD))
         return cdb[2] == 0 ? standard(command) : TCMU_STS_INVALID_CDB;
     switch (cdb[2]) {
+    case 0x00:
+        return scsi_page_supported(command);
     case 0x80:
         return page_serial(command);
     case 0x83:
         return page_identification(command);
-    case 0xb2:
-        return page_provisioning(command);
-    case 0x00:
+    case 0x86:
+        return scsi_page_extended(command);
     case 0xb0:
+        return scsi_page_limits(command);
     case 0xb1:
-        return TCMU_STS_NOT_HANDLED;
+        return scsi_page_characteristics(command);
+    case 0xb2:
+        return scsi_page_provisioning(command);
     default:
         return TCMU_STS_INVALID_CDB; /* the host writes a line for each */
     }

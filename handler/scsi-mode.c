@@ -88,6 +88,7 @@ int scsi_read_capacity_16(ScsiCommand *command)
 
     be64_put(data, command->lun->blocks - 1);
     be32_put(data + 8, LUN_BLOCK_BYTES);
+    data[13] = LUN_PHYSICAL_EXPONENT;
     if (command->lun->discard)
         data[14] = 0x80 | 0x40; /* LBPME, LBPRZ */
     return scsi_reply(command, data, sizeof data, be32_get(command->cdb + 10));

@@ -29,9 +29,33 @@ int scsi_transfer(ScsiCommand *command); /* scsi-data.c */
 int scsi_verify(ScsiCommand *command);
 int scsi_write_same(ScsiCommand *command);
 int scsi_unmap(ScsiCommand *command);
+int scsi_write_verify(ScsiCommand *command);
+int scsi_compare_and_write(ScsiCommand *command);
+int scsi_or_write(ScsiCommand *command);
+int scsi_pre_fetch(ScsiCommand *command);
+int scsi_get_lba_status(ScsiCommand *command);
+int scsi_format_unit(ScsiCommand *command);
 int scsi_inquiry(ScsiCommand *command);    /* scsi-inquiry.c */
 int scsi_mode_sense(ScsiCommand *command); /* scsi-mode.c */
 int scsi_read_capacity_16(ScsiCommand *command);
+int scsi_request_sense(ScsiCommand *command); /* scsi-health.c */
+int scsi_send_diagnostic(ScsiCommand *command);
+int scsi_read_defect_data(ScsiCommand *command);
+int scsi_log_sense(ScsiCommand *command);
+int scsi_report_opcodes(ScsiCommand *command); /* scsi-report.c */
+int scsi_extended_copy(ScsiCommand *command);  /* scsi-copy.c */
+int scsi_copy_parameters(ScsiCommand *command);
+int scsi_unknown_action(ScsiCommand *command); /* of an opcode that has others */
+
+/* Pages of INQUIRY about limits and provisioning; scsi-vpd.c. */
+int scsi_page_supported(ScsiCommand *command);
+int scsi_page_extended(ScsiCommand *command);
+int scsi_page_limits(ScsiCommand *command);
+int scsi_page_characteristics(ScsiCommand *command);
+int scsi_page_provisioning(ScsiCommand *command);
+
+/* The LUN's name: NAA 6 (registered, extended). False: it has no serial. */
+bool scsi_name(const Lun *lun, uint8_t naa[static 16]);
 
 /* Reply with as much of data as the initiator takes (alloc bytes at most). TCMU_STS_OK. */
 int scsi_reply(ScsiCommand *command, const uint8_t *data, size_t bytes, size_t alloc);

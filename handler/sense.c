@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "handler/tcmur-abi.h"
+#include "vhd/be.h"
 
 enum {
+    KEY_ILLEGAL_REQUEST = 0x05,
     KEY_DATA_PROTECT = 0x07,
+    ASC_INVALID_FIELD_IN_CDB = 0x2400,
     ASC_WRITE_PROTECTED = 0x2700,
     ASC_SPACE_ALLOCATION_FAILED = 0x2707,
 };
@@ -37,6 +40,20 @@ int sense_status(struct tcmulib_cmd *lib, int result, bool writes, bool failed)
 int sense_write_protected(struct tcmulib_cmd *lib)
 {
     return tcmu_sense_set_data(lib->sense_buf, KEY_DATA_PROTECT, ASC_WRITE_PROTECTED);
+}
+
+int sense_set(struct tcmulib_cmd *lib, uint8_t key, uint16_t asc_ascq)
+{
+    return tcmu_sense_set_data(lib->sense_buf, key, asc_ascq);
+}
+
+int sense_invalid_field(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit)
+{
+    int status = sense_set(lib, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
+
+    lib->sense_buf[15] = (uint8_t)(0x80 | 0x40 | 0x08 | bit); /* SKSV, in the CDB, BPV */
+    be16_put(lib->sense_buf + 16, byte);
+    return status;
 }
 
 int sense_miscompare(struct tcmulib_cmd *lib, uint64_t off)

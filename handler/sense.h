@@ -22,5 +22,11 @@ int sense_status(struct tcmulib_cmd *lib, int result, bool writes, bool failed);
 /* 07/27/00 */
 int sense_write_protected(struct tcmulib_cmd *lib);
 
+/* Key, and ASC with ASCQ; PASSTHROUGH_ERR. */
+int sense_set(struct tcmulib_cmd *lib, uint8_t key, uint16_t asc_ascq);
+
+/* 05/24/00 that points at a bit of the CDB. */
+int sense_invalid_field(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit);
+
 /* 0E/1D/00 with the offset (bytes) of the first difference as information. */
 int sense_miscompare(struct tcmulib_cmd *lib, uint64_t off);

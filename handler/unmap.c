@@ -80,19 +80,16 @@ static void unmap_step(Io *io)
         unmap_submit(unmap);
 }
 
-/* len is the length of the parameter list, carried as a number of blocks. */
-int unmap_start(Lun *lun, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
-                const struct iovec *iov, size_t iov_cnt)
+int unmap_start(Lun *lun, const Carried *carried)
 {
-    Unmap *unmap = (Unmap *)io_new(lun, cmd, sizeof *unmap, unmap_step);
+    Unmap *unmap = (Unmap *)io_new(lun, carried->cmd, sizeof *unmap, unmap_step);
     int status;
 
-    (void)off;
     if (!unmap)
         return TCMU_STS_NO_RESOURCE;
     unmap->io.request.op = VHD_OP_UNMAP;
-    status =
-        parse_list(iov, iov_cnt, (size_t)(len / LUN_BLOCK_BYTES), unmap->ranges, &unmap->count);
+    status = parse_list(carried->iov, carried->iov_cnt, (size_t)carried->length, unmap->ranges,
+                        &unmap->count);
     if (status != TCMU_STS_OK || unmap->count == 0)
         return io_abandon(&unmap->io, status != TCMU_STS_OK ? status : TCMU_STS_HW_ERR);
     unmap_submit(unmap);

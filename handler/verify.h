@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* VERIFY: blocks are read and, where there is data, compared with it; nothing is ever written. */
+/* VERIFY: blocks are read and, where there is data, compared with it; WRITE AND VERIFY: likewise,
+ * after they were written. From the read callback (carry.h); length: blocks; callbacks' statuses.
+ */
 #pragma once
 
-#include "handler/lun.h"
+#include "handler/carry.h"
 
-struct iovec;
-struct tcmur_cmd;
+/* Nothing is ever written. */
+int verify_start(Lun *lun, const Carried *carried);
+int verify_start_same(Lun *lun, const Carried *carried); /* all with the one block in the buffers */
 
-/* From the read callback (carry.h). off, len: bytes of the disk; iov: len bytes to compare with, or
- * iov_cnt 0. A callback's status. */
-int verify_start(Lun *lun, struct tcmur_cmd *cmd, uint64_t off, uint64_t len,
-                 const struct iovec *iov, size_t iov_cnt);
+/* Write through to stable storage, then read back: comparing or not. */
+int verify_start_written(Lun *lun, const Carried *carried);
+int verify_start_compared(Lun *lun, const Carried *carried);

@@ -103,13 +103,18 @@ static int end_of(int status)
     return status;
 }
 
-static int do_read(void)
+static int do_read_with(uint8_t opcode, uint8_t flags)
 {
     struct iovec iov = {data, BYTES};
     Sample sample;
 
-    sample_init(&sample, SCSI_READ_10, 0);
+    sample_init(&sample, opcode, flags);
     return end_of(callback_read(NULL, &sample.cmd, &iov, 1, BYTES, 0));
+}
+
+static int do_read(void)
+{
+    return do_read_with(SCSI_READ_10, 0);
 }
 
 static int do_write(uint8_t opcode, uint8_t flags)
@@ -229,6 +234,100 @@ static void test_fua_is_honoured(void)
     open_lun(image);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         if ((barriers_of(rows[i].opcode, rows[i].flags) > 0) != rows[i].durable)
+            g_error("opcode %02x, byte 1 %02x", rows[i].opcode, rows[i].flags);
+    }
+    close_lun();
+}
+
+/* A READ with FUA is of what is on stable storage. */
+static void test_read_with_fua(void)
+{
+    static const uint8_t opcodes[] = {SCSI_READ_10, SCSI_READ_12, SCSI_READ_16};
+
+    open_lun(image);
+    for (size_t i = 0; i < G_N_ELEMENTS(opcodes); i++) {
+        uint64_t before;
+
+        memset(data, 0x78, BYTES);
+        g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
+        before = faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY);
+        memset(data, 0, BYTES);
+        g_assert_cmpint(do_read_with(opcodes[i], 0x10), ==, TCMU_STS_OK);
+        g_assert_cmpuint(faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY), ==, before);
+        memset(data, 0, BYTES);
+        g_assert_cmpint(do_read_with(opcodes[i], SCSI_FUA), ==, TCMU_STS_OK);
+        g_assert_cmpuint(faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY), >, before);
+        g_assert_cmphex(data[0], ==, 0x78);
+        g_assert_cmphex(data[BYTES - 1], ==, 0x78);
+    }
+    g_assert_cmpint(do_read_with(SCSI_READ_6, SCSI_FUA), ==, TCMU_STS_OK); /* part of the LBA */
+    faults_fail(faults, FILE_OP_BARRIER, FILE_KIND_ANY, 1, EIO);
+    g_assert_cmpint(do_read_with(SCSI_READ_10, SCSI_FUA), ==, TCMU_STS_HW_ERR);
+    close_lun();
+}
+
+/* A command of 16 bytes with data of its own: through handle_cmd and the read callback. */
+static int do_carried(uint8_t opcode, uint8_t flags, struct iovec *iov)
+{
+    Sample sample;
+    int status;
+
+    sample_init(&sample, opcode, flags);
+    sample.cdb[13] = BYTES / LUN_BLOCK_BYTES;
+    sample.lib.iovec = iov;
+    sample.lib.iov_cnt = 1;
+    status = scsi_handle_cmd(NULL, &sample.cmd);
+    g_assert_cmpint(status, ==, TCMU_STS_NOT_HANDLED);
+    g_assert_cmphex(sample.cdb[0], ==, SCSI_READ_16);
+    disabled = restored = 0;
+    return end_of(callback_read(NULL, &sample.cmd, NULL, 0, 0, 0));
+}
+
+/* Commands that read or write several times: an error of each ends them. */
+static void test_carried_updates_fail(void)
+{
+    uint8_t both[2 * BYTES];
+    struct iovec one = {both, BYTES}, two = {both, sizeof both};
+
+    open_lun(image);
+    memset(both, 0x77, sizeof both);
+    faults_fail(faults, FILE_OP_READ, VHD_IO_DATA, 1, EIO);
+    g_assert_cmpint(do_carried(SCSI_COMPARE_AND_WRITE, 0, &two), ==, TCMU_STS_WR_ERR);
+    faults_fail(faults, FILE_OP_WRITE, VHD_IO_DATA, 1, ENOSPC);
+    g_assert_cmpint(do_carried(SCSI_COMPARE_AND_WRITE, 0, &two), ==, TCMU_STS_PASSTHROUGH_ERR);
+    g_assert_cmpint(do_carried(SCSI_COMPARE_AND_WRITE, 0, &two), ==, TCMU_STS_OK);
+    faults_fail(faults, FILE_OP_WRITE, VHD_IO_DATA, 1, EIO);
+    g_assert_cmpint(do_carried(SCSI_ORWRITE, 0, &one), ==, TCMU_STS_WR_ERR);
+    faults_fail(faults, FILE_OP_WRITE, VHD_IO_DATA, 1, EIO);
+    g_assert_cmpint(do_carried(SCSI_WRITE_VERIFY_16, 0, &one), ==, TCMU_STS_WR_ERR);
+    faults_fail(faults, FILE_OP_READ, VHD_IO_DATA, 1, EIO);
+    g_assert_cmpint(do_carried(SCSI_WRITE_VERIFY_16, 0, &one), ==, TCMU_STS_RD_ERR);
+    g_assert_cmpint(do_carried(SCSI_WRITE_VERIFY_16, SCSI_BYTCHK_COMPARE, &one), ==, TCMU_STS_OK);
+    expect_data(0x77);
+    close_lun();
+}
+
+/* FUA goes along with a command that is carried; WRITE AND VERIFY has it of its own. */
+static void test_carried_fua(void)
+{
+    static const struct {
+        uint8_t opcode, flags;
+        bool durable;
+    } rows[] = {
+        {SCSI_COMPARE_AND_WRITE, 0, false}, {SCSI_COMPARE_AND_WRITE, SCSI_FUA, true},
+        {SCSI_ORWRITE, 0x10, false},        {SCSI_ORWRITE, SCSI_FUA, true},
+        {SCSI_WRITE_VERIFY_16, 0, true},
+    };
+    uint8_t both[2 * BYTES];
+
+    open_lun(image);
+    memset(both, 0x77, sizeof both);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct iovec iov = {both, rows[i].opcode == SCSI_COMPARE_AND_WRITE ? 2 * BYTES : BYTES};
+        uint64_t before = faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY);
+
+        g_assert_cmpint(do_carried(rows[i].opcode, rows[i].flags, &iov), ==, TCMU_STS_OK);
+        if ((faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY) > before) != rows[i].durable)
             g_error("opcode %02x, byte 1 %02x", rows[i].opcode, rows[i].flags);
     }
     close_lun();
@@ -358,6 +457,9 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/read-and-write-errors", test_read_and_write_errors);
     g_test_add_func("/faults/failed-barrier", test_failed_barrier);
     g_test_add_func("/faults/fua-is-honoured", test_fua_is_honoured);
+    g_test_add_func("/faults/read-with-fua", test_read_with_fua);
+    g_test_add_func("/faults/carried-updates-fail", test_carried_updates_fail);
+    g_test_add_func("/faults/carried-fua", test_carried_fua);
     g_test_add_func("/faults/unmap", test_unmap);
     g_test_add_func("/faults/unmap-fails", test_unmap_fails);
     g_test_add_func("/faults/carried-zeros-fail", test_carried_zeros_fail);

@@ -38,7 +38,7 @@ static void test_inquiry_is_cut_at_allocation_length(void)
 {
     memset(data, 0xa5, sizeof data);
     lun_test_command(device, 0, data, 4096, 0x12, 0, 0, 0, 5, 0);
-    g_assert_cmphex(data[4], ==, 31);
+    g_assert_cmphex(data[4], ==, 61);
     g_assert_cmphex(data[5], ==, 0);
 }
 
@@ -166,7 +166,8 @@ static void test_fua_is_taken(void)
 static void test_unknown_opcode(void)
 {
     lun_test_command(device, SENSE_INVALID_OPCODE, NULL, 0, 0x1f);
-    lun_test_command(device, SENSE_INVALID_OPCODE, data, 512, 0xae, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+    lun_test_command(device, SENSE_INVALID_OPCODE, NULL, 0, 0x48, 1);
+    lun_test_command(device, SENSE_INVALID_OPCODE, data, 512, 0x9e, 0x1f);
 }
 
 int main(int argc, char **argv)

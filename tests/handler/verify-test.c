@@ -90,12 +90,39 @@ static void test_refuses(void)
 
     verify_cdb(cdb, 10, 0x04, 1);
     lun_test_execute(device, cdb, block, sizeof block, SENSE_INVALID_CDB, G_STRLOC);
-    verify_cdb(cdb, 10, 0x06, 1);
-    lun_test_execute(device, cdb, block, sizeof block, SENSE_INVALID_CDB, G_STRLOC);
+    verify_cdb(cdb, 10, 0x06, 2);
+    lun_test_execute(device, cdb, NULL, 0, SENSE_INVALID_CDB, G_STRLOC);
     verify_cdb(cdb, 10, 0x02, 2);
     lun_test_execute(device, cdb, block, sizeof block, SENSE_INVALID_CDB, G_STRLOC);
     verify_cdb(cdb, 16, 0x00, 8192);
     lun_test_execute(device, cdb, NULL, 0, SENSE_RANGE, G_STRLOC);
+}
+
+/* BYTCHK 11b: one block for all of them. */
+static void test_compares_with_one_block(void)
+{
+    uint8_t block[LUN_TEST_BLOCK], other[LUN_TEST_BLOCK] = {0}, cdb[16];
+    struct iovec iov[] = {{block, 100}, {block + 100, sizeof block - 100}};
+    RunnerReply reply;
+
+    memset(block, 0x3c, sizeof block);
+    runner_write_same(device, START, 600, block, false);
+    verify_cdb(cdb, 16, 0x06, 600);
+    reply = runner_execute(device, cdb, iov, 2);
+    g_assert_cmphex(reply.status, ==, RUNNER_GOOD);
+    runner_write(device, START + 599, 1, other);
+    reply = runner_execute(device, cdb, iov, 2);
+    g_assert_cmphex(runner_reply_sense(&reply), ==, SENSE_MISCOMPARE);
+    g_assert_cmpuint(be32_get(reply.sense + 3), ==, 599 * LUN_TEST_BLOCK);
+}
+
+/* Without BYTCHK it does not matter what data comes along. */
+static void test_ignores_data(void)
+{
+    uint8_t block[LUN_TEST_BLOCK] = {1}, cdb[16];
+
+    verify_cdb(cdb, 10, 0, 1);
+    lun_test_execute(device, cdb, block, sizeof block, 0, G_STRLOC);
 }
 
 int main(int argc, char **argv)
@@ -107,6 +134,8 @@ int main(int argc, char **argv)
         lun_test_open(lun_test_image("disk.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES), "", DISK_BYTES);
     g_test_add_func("/verify/compares", test_compares);
     g_test_add_func("/verify/reads-without-data", test_reads_without_data);
+    g_test_add_func("/verify/compares-with-one-block", test_compares_with_one_block);
+    g_test_add_func("/verify/ignores-data", test_ignores_data);
     g_test_add_func("/verify/refuses", test_refuses);
     result = g_test_run();
     lun_test_close(device);

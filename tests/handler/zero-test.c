@@ -93,11 +93,21 @@ static void test_write_same_keeps_pattern(void)
 static void test_write_same_refuses(void)
 {
     write_same_16(0x10 | RUNNER_WS_UNMAP, 700, 8, 0, SENSE_INVALID_CDB); /* ANCHOR */
-    write_same_16(RUNNER_WS_NDOB | RUNNER_WS_UNMAP, 700, 8, 0, SENSE_INVALID_CDB);
-    write_same_16(0x02, 700, 8, 0, SENSE_INVALID_CDB); /* LBDATA */
-    write_same_16(0, 700, 0, 0, SENSE_INVALID_CDB);    /* WSNZ */
-    lun_test_command(child, SENSE_INVALID_CDB, NULL, 0, 0x93, 0x09, [8] = 2, [9] = 0xbc, [13] = 8);
+    write_same_16(RUNNER_WS_NDOB, 700, 8, 0, SENSE_INVALID_CDB);         /* and yet data */
+    write_same_16(0x02, 700, 8, 0, SENSE_INVALID_CDB);                   /* LBDATA */
+    write_same_16(0, 700, 0, 0, SENSE_INVALID_CDB);                      /* WSNZ */
+    lun_test_command(child, SENSE_INVALID_CDB, NULL, 0, 0x41, 0x01, [4] = 2, [5] = 0xbc, [8] = 8);
     lun_test_expect(child, 700, 8, PARENT);
+}
+
+/* NDOB: zeros that are not sent. */
+static void test_write_same_without_data(void)
+{
+    lun_test_command(child, 0, NULL, 0, 0x93, 0x09, [8] = 2, [9] = 0xd0, [13] = 8);
+    lun_test_expect(child, 720, 8, 0);
+    lun_test_command(child, 0, NULL, 0, 0x93, 0x01, [8] = 2, [9] = 0xd8, [13] = 2);
+    lun_test_expect(child, 728, 2, 0);
+    lun_test_expect(child, 730, 8, PARENT);
 }
 
 /* A list of one range; length: of the list, in the CDB and in the buffer. */
@@ -252,6 +262,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zero/write-same-10", test_write_same_10);
     g_test_add_func("/zero/write-same-keeps-pattern", test_write_same_keeps_pattern);
     g_test_add_func("/zero/write-same-refuses", test_write_same_refuses);
+    g_test_add_func("/zero/write-same-without-data", test_write_same_without_data);
     g_test_add_func("/zero/unmap-is-a-hint", test_unmap_is_a_hint);
     g_test_add_func("/zero/unmap-list", test_unmap_list);
     g_test_add_func("/zero/unmap-refuses", test_unmap_refuses);
