@@ -1,0 +1,184 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
+#
+# What the examples share. Sourced by each of them.
+
+target=/sys/kernel/config/target
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+wrong_usage() {
+    echo "${0##*/}: $*; see '${0##*/} --help'" >&2
+    exit 2
+}
+
+# Commands that take back what was done so far, the last first. A script that
+# ends before it says "done_well" has failed: then they are run.
+undo=()
+done_well() {
+    undo=()
+}
+
+take_back() {
+    local status=$? i
+    trap - EXIT
+    set +e
+    for ((i = ${#undo[@]} - 1; i >= 0; i--)); do
+        # In a subshell: one that fails must not keep the others from it.
+        (eval "${undo[i]}") >/dev/null 2>&1
+    done
+    exit "$status"
+}
+trap take_back EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# later COMMAND...: how to take back what comes next.
+later() {
+    undo+=("$(printf '%q ' "$@")")
+}
+
+# ------------------------------------------------------------------ the host
+
+# targetcli, which may go wrong in its own words alone.
+cli() {
+    local said
+    said=$(targetcli "$@" 2>&1) || die "targetcli $1 says: ${said//$'\n'/; }"
+}
+
+# With preferences that nobody has changed but this: what you set for yourself
+# stays as it is.
+cli_without_default_portal() {
+    (
+        TARGETCLI_HOME=$(mktemp -d)
+        export TARGETCLI_HOME
+        trap 'rm -rf "$TARGETCLI_HOME"' EXIT
+        cli set global auto_add_default_portal=false
+        cli "$@"
+    )
+}
+
+prepare_host() { # MODULE...
+    local tool root
+    [[ $(id -u) -eq 0 ]] || die "this changes the kernel's target and must be run as root"
+    for tool in targetcli vhdctl; do
+        command -v "$tool" >/dev/null || die "$tool is not installed"
+    done
+    modprobe -a target_core_user "$@" || die "this kernel lacks one of the modules target_core_user $*"
+    mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+    # Asking for the handler starts tcmu-runner where it does not run yet.
+    gdbus call --system -d org.kernel.TCMUService1 -o /org/kernel/TCMUService1/vhd \
+        -m org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1 ||
+        die "tcmu-runner has no vhd handler: install handler_vhd.so and restart tcmu-runner when no LUN is in use"
+    # Debian 12 does not make these; without pr no reservation outlives a power
+    # loss, and asking for one is an error.
+    root=$(cat "$target/dbroot" 2>/dev/null) || root=/etc/rtslib-fb-target
+    mkdir -p "$root/pr" "$root/alua"
+}
+
+check_name() { # NAME
+    [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
+        wrong_usage "'$1' is no name for a LUN: letters, digits, '.', '_' and '-' make one"
+}
+
+check_initiator() { # NAME
+    [[ $1 =~ ^(iqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9.:-]+|eui\.[0-9a-fA-F]{16}|naa\.[0-9a-fA-F]{16,32})$ ]] ||
+        wrong_usage "'$1' is no initiator name (on Linux it stands in /etc/iscsi/initiatorname.iscsi)"
+}
+
+# The absolute path of an image, which must be there.
+image_path() { # IMAGE
+    [[ -f $1 ]] || die "there is no image $1"
+    realpath "$1"
+}
+
+# ----------------------------------------------------------------- backstores
+
+# Where the kernel keeps a backstore of ours: .../core/user_N/NAME.
+backstore() { # NAME
+    local path
+    for path in "$target"/core/user_*/"$1"; do
+        [[ ! -d $path ]] || { printf '%s\n' "$path"; return; }
+    done
+    return 1
+}
+
+backstore_is() { # NAME
+    backstore "$1" >/dev/null
+}
+
+# size= must be there and is not obeyed: the LUN is as large as the image.
+# cmd_time_out can only be set before the LUN is exported; with the kernel's 30
+# seconds an initiator would send a slow command again while it still runs.
+backstore_add() { # NAME IMAGE OPTION...
+    local config=$2 option
+    for option in "${@:3}"; do
+        config+=";$option"
+    done
+    cli /backstores/user:vhd create "name=$1" size=1 "cfgstring=$config"
+    later cli /backstores/user:vhd delete "$1"
+    echo 0 >"$(backstore "$1")/attrib/cmd_time_out"
+}
+
+backstore_remove() { # NAME
+    cli /backstores/user:vhd delete "$1"
+}
+
+# ---------------------------------------------------------------------- iSCSI
+
+iscsi_tpg() { # TARGET
+    printf '%s/iscsi/%s/tpgt_1\n' "$target" "$1"
+}
+
+# The initiators that are logged in to a target under a name of an ACL.
+iscsi_is_logged_in() { # TARGET INITIATOR
+    local info
+    info=$(cat "$(iscsi_tpg "$1")/acls/$2/info" 2>/dev/null) || return 1
+    [[ $info != *"No active iSCSI Session"* ]]
+}
+
+# PORTAL is ADDRESS or ADDRESS:PORT; an IPv6 address stands in brackets.
+iscsi_target_add() { # TARGET PORTAL
+    local address=$2 port=3260
+    if [[ $2 =~ ^(\[[^]]+\]|[^:]+):([0-9]+)$ ]]; then
+        address=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+    fi
+    address=${address#\[}
+    cli_without_default_portal /iscsi create "$1"
+    later cli /iscsi delete "$1"
+    cli "/iscsi/$1/tpg1/portals" create "${address%\]}" "$port"
+    # Who has no ACL does not get in, and who has one proves who he is.
+    echo 0 >"$(iscsi_tpg "$1")/attrib/generate_node_acls"
+    echo 1 >"$(iscsi_tpg "$1")/attrib/authentication"
+}
+
+# The password goes straight to the kernel: an argument of targetcli would be
+# seen by every user of this machine. targetcli shows and saves it all the same.
+# No LUN is mapped: which one the initiator sees is said next.
+iscsi_acl_add() { # TARGET INITIATOR USER PASSWORD
+    local auth
+    cli "/iscsi/$1/tpg1/acls" create "$2" add_mapped_luns=false
+    later cli "/iscsi/$1/tpg1/acls" delete "$2"
+    auth=$(iscsi_tpg "$1")/acls/$2/auth
+    printf %s "$3" >"$auth/userid"
+    printf %s "$4" >"$auth/password"
+}
+
+# Reads the CHAP password from a file's first line, or asks for it.
+read_password() { # FILE|""
+    local password=
+    if [[ -n $1 ]]; then
+        IFS= read -r password <"$1" || [[ -n $password ]] || die "there is no password in $1"
+    elif [[ -t 0 ]]; then
+        IFS= read -r -s -p 'CHAP password: ' password
+        echo >&2
+    else
+        wrong_usage "--password-file is missing"
+    fi
+    # Windows' initiator takes 12 to 16 characters and no others.
+    [[ ${#password} -ge 12 ]] || die "a CHAP password must have at least 12 characters"
+    printf '%s\n' "$password"
+}
