@@ -150,11 +150,42 @@ int copy_check(const Lun *lun, struct tcmulib_cmd *lib, size_t length, unsigned 
     return status;
 }
 
+static void note(Lun *lun, const CopyRecord *record)
+{
+    CopyRecord *place = NULL;
+
+    pthread_mutex_lock(&lun->lock);
+    for (unsigned i = 0; i < LUN_COPY_RECORDS; i++) {
+        if (lun->copies[i].used && lun->copies[i].list_id == record->list_id)
+            place = &lun->copies[i];
+    }
+    if (!place)
+        place = &lun->copies[lun->next_copy++ % LUN_COPY_RECORDS];
+    *place = *record;
+    pthread_mutex_unlock(&lun->lock);
+}
+
+bool copy_find(Lun *lun, uint8_t list_id, CopyRecord *record)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&lun->lock);
+    for (unsigned i = 0; i < LUN_COPY_RECORDS; i++) {
+        if (lun->copies[i].used && lun->copies[i].list_id == list_id) {
+            *record = lun->copies[i];
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&lun->lock);
+    return found;
+}
+
 typedef struct Copy {
     Io io;
     CopyList list;
     unsigned segment; /* under way */
     uint32_t done;    /* blocks of it */
+    uint64_t bytes;   /* of all */
     struct iovec piece;
     uint8_t *buffer;
 } Copy;
@@ -162,6 +193,23 @@ typedef struct Copy {
 static void copy_release(Io *io)
 {
     g_free(((Copy *)io)->buffer);
+}
+
+/* End the command; where the list says so (list id usage 00b), its result is kept. */
+static void finish(Copy *copy)
+{
+    int status = io_status(&copy->io);
+    CopyRecord record = {
+        .used = true,
+        .failed = status != TCMU_STS_OK,
+        .list_id = copy->list.bytes[0],
+        .segments = (uint16_t)copy->segment,
+        .bytes = (uint32_t)copy->bytes,
+    };
+
+    if ((copy->list.bytes[1] & 0x18) == 0)
+        note(copy->io.lun, &record);
+    io_complete(&copy->io, status);
 }
 
 static void written_step(Io *io);
@@ -173,7 +221,7 @@ static void read_step(Io *io)
     VhdRequest *request = &io->request;
 
     if (io->result < 0) {
-        io_complete(io, io_status(io));
+        finish(copy);
         return;
     }
     request->op = iovecs_are_zero(&copy->piece, 1) ? VHD_OP_WRITE_ZEROES : VHD_OP_WRITE;
@@ -203,16 +251,17 @@ static void written_step(Io *io)
     Copy *copy = (Copy *)io;
 
     if (io->result < 0) {
-        io_complete(io, io_status(io));
+        finish(copy);
         return;
     }
+    copy->bytes += io->request.len;
     copy->done += (uint32_t)(io->request.len / LUN_BLOCK_BYTES);
     if (copy->done == copy->list.segment[copy->segment].blocks) {
         copy->segment++;
         copy->done = 0;
     }
     if (copy->segment == copy->list.segments)
-        io_complete(io, TCMU_STS_OK);
+        finish(copy);
     else
         copy_submit(copy);
 }

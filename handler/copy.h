@@ -18,5 +18,9 @@ struct tcmulib_cmd;
  * copied; else the error. */
 int copy_check(const Lun *lun, struct tcmulib_cmd *lib, size_t length, unsigned *segments);
 
+/* What became of the latest copy with this list identifier that asked to keep it. False: nothing is
+ * known. */
+bool copy_find(Lun *lun, uint8_t list_id, CopyRecord *record);
+
 /* From the read callback (carry.h), after copy_check; length: as there. A callback's status. */
 int copy_start(Lun *lun, const Carried *carried);

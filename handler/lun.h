@@ -32,6 +32,16 @@
 
 struct tcmu_device;
 
+#define LUN_COPY_RECORDS 16U
+
+/* What became of an EXTENDED COPY whose initiator may ask. */
+typedef struct CopyRecord {
+    bool used, failed;
+    uint8_t list_id;
+    uint16_t segments; /* done, */
+    uint32_t bytes;    /* so many in all */
+} CopyRecord;
+
 typedef struct Lun {
     /* Fixed once open. */
     struct tcmu_device *dev;
@@ -48,6 +58,8 @@ typedef struct Lun {
     pthread_mutex_t lock; /* protects what is below; innermost, never held while calling out */
     pthread_cond_t idle;  /* under_way is 0 */
     unsigned under_way;   /* commands between lun_begin and lun_end */
+    CopyRecord copies[LUN_COPY_RECORDS]; /* the next one goes over the oldest */
+    unsigned next_copy;
 } Lun;
 
 /* Open what the device's config string says and tell the host the limits. NULL: the reason is in

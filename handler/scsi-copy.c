@@ -4,6 +4,7 @@
 #include "handler/copy.h"
 #include "handler/iovecs.h"
 #include "handler/scsi.h"
+#include "handler/sense.h"
 #include "vhd/be.h"
 
 /* The host's takes one way of numbering its lists only, which few use. */
@@ -21,8 +22,24 @@ int scsi_extended_copy(ScsiCommand *command)
     return carry_send(command->cmd, CARRY_COPY, 0, length);
 }
 
-/* RECEIVE COPY RESULTS, operating parameters. Nothing is held after a copy has ended (SNLID: the
- * list identifier may be left out). */
+enum { COPY_DONE = 1, COPY_DONE_WITH_ERRORS = 2 };
+
+/* RECEIVE COPY RESULTS, copy status: of the last few lists. */
+int scsi_copy_status(ScsiCommand *command)
+{
+    uint8_t data[12] = {0};
+    CopyRecord record;
+
+    if (!copy_find(command->lun, command->cdb[2], &record))
+        return sense_invalid_field(command->lib, 2, 7);
+    be32_put(data, sizeof data - 4);
+    data[4] = record.failed ? COPY_DONE_WITH_ERRORS : COPY_DONE;
+    be16_put(data + 5, record.segments);
+    be32_put(data + 8, record.bytes);
+    return scsi_reply(command, data, sizeof data, be32_get(command->cdb + 10));
+}
+
+/* RECEIVE COPY RESULTS, operating parameters (SNLID: the list identifier may be left out). */
 int scsi_copy_parameters(ScsiCommand *command)
 {
     uint8_t data[46] = {0};

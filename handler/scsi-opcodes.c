@@ -79,6 +79,8 @@ static const ScsiOpcode opcodes[] = {
     {SCSI_EXTENDED_COPY, SCSI_COPY_LID1, SCSI_CHANGES | SCSI_MEDIUM | SCSI_ACTION,
      scsi_extended_copy, 0, LENGTH_16},
     {SCSI_EXTENDED_COPY, 0, SCSI_CHANGES | SCSI_ABSENT, scsi_unknown_action, 0, 0},
+    {SCSI_RECEIVE_COPY_RESULTS, SCSI_COPY_STATUS, SCSI_REPLY | SCSI_ACTION, scsi_copy_status, 0,
+     BYTE_2 | LENGTH_16},
     {SCSI_RECEIVE_COPY_RESULTS, SCSI_COPY_PARAMETERS, SCSI_REPLY | SCSI_ACTION,
      scsi_copy_parameters, 0, BYTE_2 | LENGTH_16},
     {SCSI_RECEIVE_COPY_RESULTS, 0, SCSI_REPLY | SCSI_ABSENT, scsi_unknown_action, 0, 0},

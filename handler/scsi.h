@@ -44,6 +44,7 @@ int scsi_read_defect_data(ScsiCommand *command);
 int scsi_log_sense(ScsiCommand *command);
 int scsi_report_opcodes(ScsiCommand *command); /* scsi-report.c */
 int scsi_extended_copy(ScsiCommand *command);  /* scsi-copy.c */
+int scsi_copy_status(ScsiCommand *command);
 int scsi_copy_parameters(ScsiCommand *command);
 int scsi_unknown_action(ScsiCommand *command); /* of an opcode that has others */
 

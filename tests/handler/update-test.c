@@ -293,7 +293,7 @@ static void test_copy_counts(void)
     g_assert_cmpuint(be16_get(limits + 10), ==, 8);
     g_assert_cmpuint(be32_get(limits + 12), ==, 2 * TARGET + 8 * SEGMENT);
     g_assert_cmpmem(limits + 43, 3, "\2\2\xe4", 3);
-    lun_test_command(device, SENSE_INVALID_CDB, limits, sizeof limits, 0x84, 0x00, [13] = 46);
+    lun_test_command(device, SENSE_INVALID_CDB, limits, sizeof limits, 0x84, 0x01, [13] = 46);
     for (int i = 0; i < 3; i++)
         add_target(&list);
     add_segment(&list, 0, 100, 10);
@@ -304,6 +304,32 @@ static void test_copy_counts(void)
         add_segment(&list, 0, 100, 10);
     copy(&list, list.length, 0x052608);
     lun_test_command(device, SENSE_INVALID_CDB, NULL, 0, 0x83, 0x01);
+}
+
+/* Of a list that wants its result kept, not of others. */
+static void test_copy_status(void)
+{
+    CopyList list = {.bytes = {77, 0x10}}; /* discard */
+    uint8_t result[12] = {0};
+
+    add_target(&list);
+    add_segment(&list, 0, 100, 10);
+    add_segment(&list, 0, 200, 3);
+    copy(&list, list.length, 0);
+    lun_test_command(device, SENSE_INVALID_CDB, result, 12, 0x84, 0, 77, [13] = 12);
+    list.bytes[1] = 0;
+    copy(&list, list.length, 0);
+    lun_test_command(device, 0, result, 12, 0x84, 0, 77, [13] = 12);
+    g_assert_cmpmem(result, 12, "\0\0\0\x08\1\0\2\0\0\0\x1a\0", 12);
+    lun_test_command(device, SENSE_INVALID_CDB, result, 12, 0x84, 0, 78, [13] = 12);
+    /* The last sixteen are kept. */
+    for (uint8_t id = 100; id < 116; id++) {
+        list.bytes[0] = id;
+        copy(&list, list.length, 0);
+        copy(&list, list.length, 0);
+    }
+    lun_test_command(device, 0, result, 12, 0x84, 0, 100, [13] = 12);
+    lun_test_command(device, SENSE_INVALID_CDB, result, 12, 0x84, 0, 77, [13] = 12);
 }
 
 /* ---- FORMAT UNIT ---- */
@@ -369,6 +395,7 @@ int main(int argc, char **argv)
     g_test_add_func("/update/copy", test_copy);
     g_test_add_func("/update/copy/refuses", test_copy_refuses);
     g_test_add_func("/update/copy/counts", test_copy_counts);
+    g_test_add_func("/update/copy/status", test_copy_status);
     g_test_add_func("/update/format/refuses", test_format_refuses);
     g_test_add_func("/update/format", test_format);
     result = g_test_run();
