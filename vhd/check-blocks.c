@@ -90,77 +90,7 @@ static int compare_places(const void *a, const void *b)
     return x->block < y->block ? -1 : x->block > y->block;
 }
 
-/* Gaps */
-
-/* Placing data on pages leaves gaps up to nearly two of them: in front of the first block, where
- * the footer of the empty image was, and in front of each bitmap. Blocks of this size and more are
- * longer than any such gap. */
-#define PAGE_BYTES       4096u
-#define SMALL_DATA_BYTES (4 * PAGE_BYTES)
-
-/* Is there room for a whole block, as it would have been placed? */
-static bool block_fits(const VhdLayout *layout, uint64_t start, uint64_t end)
-{
-    uint64_t bitmap = (uint64_t)layout->bitmap_sectors * VHD_SECTOR_BYTES;
-    uint64_t data = (uint64_t)layout->block_sectors * VHD_SECTOR_BYTES;
-
-    if (data < SMALL_DATA_BYTES)
-        start = (start + bitmap + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES - bitmap;
-    return start + bitmap + data <= end;
-}
-
-/*
- * [start, end) belongs to nothing. Short gaps are everywhere; one that could hold a block is what a
- * lost block leaves. Where the file holds a hole there, it costs nothing: such is the room of
- * blocks that were given back.
- */
-static void check_gap(Check *check, uint64_t start, uint64_t end)
-{
-    uint64_t data = 0;
-    VhdFinding finding = {.off = start};
-
-    if (end <= start || check->places_unknown || !block_fits(&check->layout, start, end))
-        return;
-    for (uint64_t at = check_next_data(check, start, end); at < end;
-         at = check_next_data(check, at, end)) {
-        uint64_t stop = MIN(check->data_end, end);
-
-        data += stop - at;
-        at = stop;
-    }
-    finding.bytes = data > 0 ? data : end - start;
-    if (data > 0) {
-        finding.code = VHD_FINDING_LEAK;
-        finding.severity = VHD_SEVERITY_LEAK;
-        finding.repairable = true;
-        check->result->leaked_bytes += data;
-        check_report(check, finding,
-                     "%" G_GUINT64_FORMAT " bytes from offset %" G_GUINT64_FORMAT
-                     " on belong to no block",
-                     data, start);
-    } else {
-        finding.code = VHD_FINDING_FREE;
-        check_report(check, finding,
-                     "%" G_GUINT64_FORMAT " bytes from offset %" G_GUINT64_FORMAT
-                     " on are a hole that belongs to no block",
-                     end - start, start);
-    }
-}
-
-/* The gap in front of a block, less the metadata that lie in it. */
-static void check_gap_around_metadata(Check *check, uint64_t start, uint64_t end)
-{
-    while (start < end) {
-        const VhdRegion *region = vhd_layout_hit(&check->layout, start, end - start, true);
-
-        check_gap(check, start, region ? MIN(region->off, end) : end);
-        if (!region)
-            return;
-        start = region->off + region->len;
-    }
-}
-
-/* Bitmaps */
+/* Zeros */
 
 static bool is_zero(const uint8_t *bytes, size_t len)
 {
@@ -193,6 +123,85 @@ static uint32_t count_not_zero(Check *check, uint64_t off, uint32_t sectors, uin
     }
     return count;
 }
+
+/* Gaps */
+
+/* Placing data on pages leaves gaps up to nearly two of them: in front of the first block, where
+ * the footer of the empty image was, and in front of each bitmap. Blocks of this size and more are
+ * longer than any such gap. */
+#define PAGE_BYTES       4096u
+#define SMALL_DATA_BYTES (4 * PAGE_BYTES)
+
+/* A gap is looked through in such pieces. */
+#define GAP_READ_BYTES (UINT64_C(1) << 30)
+
+/* Is there room for a whole block, as it would have been placed? */
+static bool block_fits(const VhdLayout *layout, uint64_t start, uint64_t end)
+{
+    uint64_t bitmap = (uint64_t)layout->bitmap_sectors * VHD_SECTOR_BYTES;
+    uint64_t data = (uint64_t)layout->block_sectors * VHD_SECTOR_BYTES;
+
+    if (data < SMALL_DATA_BYTES)
+        start = (start + bitmap + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES - bitmap;
+    return start + bitmap + data <= end;
+}
+
+/*
+ * [start, end) belongs to nothing. Short gaps are everywhere; one that could hold a block is what a
+ * lost block leaves. Where nothing but zeros stands there, it is the room of blocks that were given
+ * back: the file system may count a page of it at either end, shared with what lies beside it.
+ */
+static void check_gap(Check *check, uint64_t start, uint64_t end)
+{
+    uint64_t data = 0, bad;
+    uint32_t not_zero = 0;
+    VhdFinding finding = {.off = start};
+
+    if (end <= start || check->places_unknown || !block_fits(&check->layout, start, end))
+        return;
+    for (uint64_t at = check_next_data(check, start, end); at < end;
+         at = check_next_data(check, at, end)) {
+        uint64_t stop = MIN(check->data_end, end);
+
+        data += stop - at;
+        at = stop;
+    }
+    for (uint64_t at = start; at < end && data > 0 && not_zero == 0; at += GAP_READ_BYTES)
+        not_zero = count_not_zero(
+            check, at, (uint32_t)(MIN(GAP_READ_BYTES, end - at) / VHD_SECTOR_BYTES), &bad);
+    finding.bytes = not_zero > 0 ? data : end - start;
+    if (not_zero > 0) {
+        finding.code = VHD_FINDING_LEAK;
+        finding.severity = VHD_SEVERITY_LEAK;
+        finding.repairable = true;
+        check->result->leaked_bytes += data;
+        check_report(check, finding,
+                     "%" G_GUINT64_FORMAT " bytes from offset %" G_GUINT64_FORMAT
+                     " on belong to no block",
+                     data, start);
+    } else {
+        finding.code = VHD_FINDING_FREE;
+        check_report(check, finding,
+                     "%" G_GUINT64_FORMAT " bytes from offset %" G_GUINT64_FORMAT
+                     " on are free and belong to no block",
+                     end - start, start);
+    }
+}
+
+/* The gap in front of a block, less the metadata that lie in it. */
+static void check_gap_around_metadata(Check *check, uint64_t start, uint64_t end)
+{
+    while (start < end) {
+        const VhdRegion *region = vhd_layout_hit(&check->layout, start, end - start, true);
+
+        check_gap(check, start, region ? MIN(region->off, end) : end);
+        if (!region)
+            return;
+        start = region->off + region->len;
+    }
+}
+
+/* Bitmaps */
 
 /* What lies under the clear bits of a block. Windows and the specification want zeros. In a child
  * every reader looks below; in a dynamic image readers differ. */

@@ -275,10 +275,17 @@ static void test_unmap_releases(void)
     g_assert_cmpint(write_sectors(f.image, 12288, 1, 0x44), ==, 0);
     g_assert_cmpint(vhd_image_bat_entry(f.image, 3), ==, first);
     g_assert_cmpint(sector_byte(f.image, 12289), ==, 0);
+    /* Freed for good, its bitmap is zeros: check must not take the room for a lost block. */
+    uint32_t second = vhd_image_bat_entry(f.image, 1);
+    uint8_t bitmap[512] = {0};
+    g_assert_cmpint(vhd_image_unmap(f.image, 4096, 4096), ==, 0);
     g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    mem_image_read(f.bytes, second * 512ull, bitmap, sizeof bitmap);
+    for (unsigned i = 0; i < sizeof bitmap; i++)
+        g_assert_cmpint(bitmap[i], ==, 0);
     reopen(&f);
     g_assert_cmpint(sector_byte(f.image, 0), ==, 0);
-    g_assert_cmpint(sector_byte(f.image, 4096), ==, 0x22);
+    g_assert_cmpint(sector_byte(f.image, 4096), ==, 0);
     g_assert_cmpint(sector_byte(f.image, 8192), ==, 0x33);
     g_assert_cmpint(sector_byte(f.image, 12288), ==, 0x44);
     teardown(&f);
