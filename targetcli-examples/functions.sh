@@ -71,7 +71,7 @@ prepare_host() { # MODULE...
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     # Asking for the handler starts tcmu-runner where it does not run yet.
     gdbus call --system -d org.kernel.TCMUService1 -o /org/kernel/TCMUService1/vhd \
-        -m org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1 ||
+        -m org.freedesktop.DBus.Properties.Get org.kernel.TCMUService1 ConfigDesc >/dev/null 2>&1 ||
         die "tcmu-runner has no vhd handler: install handler_vhd.so and restart tcmu-runner when no LUN is in use"
     # Debian 12 does not make these; without pr no reservation outlives a power
     # loss, and asking for one is an error.
