@@ -60,7 +60,7 @@ folder='' runner='' handlers=''
 
 vhd_is_served() {
     gdbus call --system -d org.kernel.TCMUService1 -o /org/kernel/TCMUService1/vhd \
-        -m org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1
+        -m org.freedesktop.DBus.Properties.Get org.kernel.TCMUService1 ConfigDesc >/dev/null 2>&1
 }
 
 prepare_host() {
