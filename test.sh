@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . tests/support/packages.sh
 
 labels=(meta unit fuzz model cli interop handler runner clang asan tsan vm)
-long_labels=(fuzz-long model-long clean-root)
+long_labels=(vm-long fuzz-long model-long clean-root)
 passed=0 failed=0 skipped=0
 
 usage() {
@@ -112,6 +112,7 @@ run_label() { # LABEL
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
     tsan) G_SLICE=always-malloc run_ctest tsan unit model handler ;;
     vm) run_vm ;;
+    vm-long) VHD_VM_LONG=yes run_vm ;; # iSCSI and the examples, too
     fuzz-long) run_script tests/fuzz/run 600 ;;
     model-long) MODEL_SECONDS=1800 run_ctest dev model ;;
     clean-root) run_script tests/clean-root/run ;;
