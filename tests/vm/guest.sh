@@ -167,8 +167,14 @@ guest_stop() {
     exit "$status"
 }
 
+# For a script to define anew: what must be undone, well or not, before the rest.
+before_clean_up() {
+    :
+}
+
 guest_clean_up() {
     local mounts
+    before_clean_up
     # shellcheck disable=SC2046 # process ids
     kill -9 $(jobs -p | grep -vx "${runner_pid:-none}") 2>/dev/null
     mapfile -t mounts < <(findmnt -rno TARGET | grep "^$VM_DIR/" | tac)
