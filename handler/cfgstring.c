@@ -51,13 +51,14 @@ static bool set_path(CfgString *config, const char *path, GError **error)
     const char *forbidden = forbidden_in_path(path);
 
     if (!*path)
-        return refuse(error, "the config string names no image: write vhd/ and its absolute path, "
-                             "for example vhd//srv/disk.vhd");
+        return refuse(error, "the config string names no image: write its absolute path, for "
+                             "example /srv/disk.vhd");
     if (*path != '/')
-        return refuse(error,
-                      "the path \"%s\" is not absolute: write two slashes, for example "
-                      "vhd//srv/disk.vhd",
-                      path);
+        return refuse(
+            error,
+            "the path \"%s\" is not absolute: write a path that begins with a slash, for example "
+            "/srv/disk.vhd",
+            path);
     if (forbidden)
         return refuse(error,
                       "the path \"%s\" contains %s, which a config string cannot carry: make a "

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "handler/io.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 
 #include "handler/command.h"
@@ -48,11 +50,35 @@ void io_submit(Io *io)
     vhd_disk_submit(io->lun->disk, &io->request);
 }
 
+/* What is the disk's fault and not the initiator's: who looks for the reason of an I/O error that
+ * a machine far away has seen finds it here. */
+static void log_failure(Io *io, bool failed)
+{
+    static const char *const names[] = {
+        [VHD_OP_READ] = "reading",         [VHD_OP_WRITE] = "writing",
+        [VHD_OP_FLUSH] = "flushing",       [VHD_OP_UNMAP] = "unmapping",
+        [VHD_OP_WRITE_ZEROES] = "zeroing", [VHD_OP_COMPARE_AND_WRITE] = "comparing and writing",
+        [VHD_OP_OR_WRITE] = "or-writing",  [VHD_OP_STATUS] = "looking up",
+    };
+
+    g_autofree char *where = NULL;
+
+    if (io->result == 0 || io->result == -EINVAL || io->result == -EROFS)
+        return;
+    if (io->request.op != VHD_OP_FLUSH)
+        where = g_strdup_printf("%" PRIu64 " bytes at offset %" PRIu64 " of ", io->request.len,
+                                io->request.off);
+    log_format(&io->lun->log, LOG_LEVEL_ERROR, "%s %sthe disk failed: %s%s", names[io->request.op],
+               where ? where : "", g_strerror(-io->result),
+               failed ? "; nothing more is written until the LUN is made anew" : "");
+}
+
 int io_status(Io *io)
 {
     bool writes = io->request.op != VHD_OP_READ;
     bool failed = io->result < 0 && writes && lun_disk_failed(io->lun);
 
+    log_failure(io, failed);
     return sense_status(command_lib(io->cmd), io->result, writes, failed);
 }
 

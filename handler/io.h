@@ -28,7 +28,7 @@ Io *io_new(Lun *lun, struct tcmur_cmd *cmd, size_t size, void (*step)(Io *io));
 /* Hand io->request to the disk. Whether or not step has run when this returns, io may be gone. */
 void io_submit(Io *io);
 
-/* The status for io->result. */
+/* The status for io->result; a failure that is the disk's is logged. */
 int io_status(Io *io);
 
 /* End the command with a TCMU_STS_* and free io. Only from a step. */

@@ -47,9 +47,10 @@ static void test_good(void)
 
 static void test_text(void)
 {
-    expect_reason(check("vhd/disk.vhd"),
-                  "the path \"disk.vhd\" is not absolute: write two slashes, for example "
-                  "vhd//srv/disk.vhd");
+    expect_reason(
+        check("vhd/disk.vhd"),
+        "the path \"disk.vhd\" is not absolute: write a path that begins with a slash, for example "
+        "/srv/disk.vhd");
     expect_reason(check("vhd//x;nonsense=1"), "unknown option \"nonsense\"");
     expect_reason(check("vhd//x;cache=sometimes"),
                   "cache=sometimes: write cache=writeback or cache=writethrough");

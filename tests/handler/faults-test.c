@@ -202,6 +202,8 @@ static void test_failed_barrier(void)
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
     faults_fail(faults, FILE_OP_BARRIER, FILE_KIND_ANY, 1, EIO);
     g_assert_cmpint(do_flush(), ==, TCMU_STS_HW_ERR);
+    g_assert_true(runner_log_contains("flushing the disk failed: Input/output error; nothing more "
+                                      "is written until the LUN is made anew"));
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_HW_ERR);
     expect_data(0x77);
     close_lun();

@@ -55,6 +55,8 @@ static void test_is_told_and_recovers(void)
     lun_test_command(device, SENSE_NO_SPACE, data, 512, 0x2a, 0, 0, 0, 0x10, 0, 0, 0, 1);
     runner_cdb_write_same16(cdb, 4096, 9, 0);
     lun_test_execute(device, cdb, data, sizeof data, SENSE_NO_SPACE, G_STRLOC);
+    g_assert_true(runner_log_contains("writing 512 bytes at offset 2097152 of the disk failed: No "
+                                      "space left on device"));
     /* The host would drop this one's error, and the parent's data stay. */
     memset(data, 0, sizeof data);
     runner_cdb_write_same16(cdb, 2001, 3, RUNNER_WS_UNMAP);

@@ -6,8 +6,7 @@
 #include "vhd/error.h"
 
 #define NO_IMAGE                                                                                   \
-    "the config string names no image: write vhd/ and its absolute path, for example "             \
-    "vhd//srv/disk.vhd"
+    "the config string names no image: write its absolute path, for example /srv/disk.vhd"
 #define NO_PREFIX                                                                                  \
     "the config string does not begin with \"vhd/\": write vhd/ and the absolute path of an "      \
     "image, for example vhd//srv/disk.vhd"
@@ -33,8 +32,9 @@ static void test_mistakes(void)
         {"/srv/a.vhd", NO_PREFIX},
         {"vhd/", NO_IMAGE},
         {"vhd/;ro", NO_IMAGE},
-        {"vhd/srv/a.vhd", "the path \"srv/a.vhd\" is not absolute: write two slashes, for example "
-                          "vhd//srv/disk.vhd"},
+        {"vhd/srv/a.vhd",
+         "the path \"srv/a.vhd\" is not absolute: write a path that begins with a slash, for "
+         "example /srv/disk.vhd"},
         {"vhd//a:b", "the path \"/a:b\" contains a colon" NOT_CARRIED},
         {"vhd//a,b", "the path \"/a,b\" contains a comma" NOT_CARRIED},
         {"vhd//a b", "the path \"/a b\" contains a space" NOT_CARRIED},
