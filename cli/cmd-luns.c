@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* vhdctl luns: which images the kernel's LUNs of the vhd handler use, parents included. */
+/* vhdctl luns: which images the kernel's LUNs of the vhd handler use, parents included, and where
+ * they are exported. */
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +22,9 @@ typedef struct Lun {
     char *name;      /* as targetcli shows it */
     char *backstore; /* user_N/NAME */
     char *options;   /* as cfgstring_options_text; NULL where the config string is not understood */
-    GPtrArray *chain; /* paths, the image of the LUN first */
-    char *error;      /* why the chain is not whole; NULL: it is */
+    GPtrArray *chain;   /* paths, the image of the LUN first */
+    GPtrArray *exports; /* FABRIC/TARGET/tpgN/lunN, N as initiators know it */
+    char *error;        /* why the chain is not whole; NULL: it is */
 } Lun;
 
 static void lun_free(Lun *lun)
@@ -30,6 +33,7 @@ static void lun_free(Lun *lun)
     g_free(lun->backstore);
     g_free(lun->options);
     g_ptr_array_unref(lun->chain);
+    g_ptr_array_unref(lun->exports);
     g_free(lun->error);
     g_free(lun);
 }
@@ -107,6 +111,7 @@ static Lun *lun_new(const char *hba, const char *name, const char *string)
     lun->name = g_strdup(name);
     lun->backstore = g_strdup_printf("%s/%s", hba, name);
     lun->chain = g_ptr_array_new_with_free_func(g_free);
+    lun->exports = g_ptr_array_new_with_free_func(g_free);
     if (config) {
         lun->options = cfgstring_options_text(config);
         g_ptr_array_add(lun->chain, g_strdup(config->path));
@@ -152,6 +157,47 @@ static int compare_luns(gconstpointer a, gconstpointer b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* path: .../FABRIC/TARGET/tpgt_N/lun/lun_N/NAME, a link to the backstore. */
+static char *export_text(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    char **end = parts + g_strv_length(parts);
+
+    return g_strdup_printf("%s/%s/tpg%s/lun%s", end[-6], end[-5], end[-4] + strlen("tpgt_"),
+                           end[-2] + strlen("lun_"));
+}
+
+static void add_export(const char *core, GPtrArray *luns, const char *path)
+{
+    char *store = realpath(path, NULL);
+
+    for (guint i = 0; store && i < luns->len; i++) {
+        Lun *lun = luns->pdata[i];
+        g_autofree char *name = g_build_filename(core, lun->backstore, NULL);
+        char *real = realpath(name, NULL);
+
+        if (!g_strcmp0(store, real))
+            g_ptr_array_add(lun->exports, export_text(path));
+        free(real);
+    }
+    free(store);
+}
+
+/* Beside the core lie the fabrics, and in a LUN of a target a link to its backstore. */
+static void read_exports(const char *core, GPtrArray *luns)
+{
+    g_autofree char *target = g_path_get_dirname(core);
+    g_autofree char *pattern =
+        g_build_filename(target, "*", "*", "tpgt_*", "lun", "lun_*", "*", NULL);
+    glob_t found;
+
+    if (glob(pattern, 0, NULL, &found))
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        add_export(core, luns, found.gl_pathv[i]);
+    globfree(&found);
+}
+
 /* NULL: the kernel's folder cannot be read. Where the target is not in use there is no LUN. */
 static GPtrArray *read_luns(GError **error)
 {
@@ -170,6 +216,7 @@ static GPtrArray *read_luns(GError **error)
         if (g_str_has_prefix(hba, "user_"))
             read_hba(core, hba, luns);
     g_ptr_array_sort(luns, compare_luns);
+    read_exports(core, luns);
     return luns;
 }
 
@@ -200,8 +247,22 @@ static void print_lun(const Lun *lun)
         output_line(1, "parent", "%s", (char *)lun->chain->pdata[i]);
     if (lun->options)
         output_line(1, "options", "%s", lun->options);
+    for (guint i = 0; i < lun->exports->len; i++)
+        output_line(1, "export", "%s", (char *)lun->exports->pdata[i]);
     if (lun->error)
         output_line(1, "error", "%s", lun->error);
+}
+
+static void add_json_array(JsonBuilder *builder, const char *name, const GPtrArray *texts)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < texts->len; i++) {
+        g_autofree char *valid = g_utf8_make_valid(texts->pdata[i], -1);
+
+        json_builder_add_string_value(builder, valid);
+    }
+    json_builder_end_array(builder);
 }
 
 static void add_json(const Lun *lun, JsonBuilder *builder)
@@ -209,14 +270,8 @@ static void add_json(const Lun *lun, JsonBuilder *builder)
     json_builder_begin_object(builder);
     output_json_string(builder, "lun", lun->name);
     output_json_string(builder, "backstore", lun->backstore);
-    json_builder_set_member_name(builder, "chain");
-    json_builder_begin_array(builder);
-    for (guint i = 0; i < lun->chain->len; i++) {
-        g_autofree char *valid = g_utf8_make_valid(lun->chain->pdata[i], -1);
-
-        json_builder_add_string_value(builder, valid);
-    }
-    json_builder_end_array(builder);
+    add_json_array(builder, "chain", lun->chain);
+    add_json_array(builder, "exports", lun->exports);
     if (lun->options)
         output_json_string(builder, "options", lun->options);
     if (lun->error)

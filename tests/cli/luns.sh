@@ -43,6 +43,21 @@ ln -s golden/root.vhd link.vhd
 run vhdctl luns --json link.vhd
 is "$(names)" "b-one c-two" "of a parent's parent, by another name"
 silent vhdctl create --size 8M unused.vhd
+
+lun_export() { # FABRIC TARGET TPG LUN BACKSTORE
+    local folder=$1/$2/tpgt_$3/lun/lun_$4
+    mkdir -p "$folder/statistics"
+    ln -s "../../../../../core/$5" "$folder/store"
+}
+lun_export iscsi iqn.2003-01.org.linux-iscsi.golden:x 1 0 user_0/c-two
+lun_export iscsi iqn.2003-01.org.linux-iscsi.golden:x 1 12 user_1/b-one
+lun_export loopback naa.5001405000000007 1 0 user_1/b-one
+lun_export loopback naa.5001405000000008 1 0 fileio_0/file
+run vhdctl luns --json
+is "$(jq -c 'map(.exports)' <<<"$out")" '[[],["iscsi/iqn.2003-01.org.linux-iscsi.golden:x/tpg1/lun12",'\
+'"loopback/naa.5001405000000007/tpg1/lun0"],["iscsi/iqn.2003-01.org.linux-iscsi.golden:x/tpg1/lun0"]]'
+run vhdctl luns two.vhd
+is "${out##*$'\n'}" "    export: iscsi/iqn.2003-01.org.linux-iscsi.golden:x/tpg1/lun0"
 silent vhdctl luns unused.vhd
 
 run vhdctl luns alone.vhd
