@@ -14,14 +14,24 @@ iscsi_target() { # NAME
     printf 'iqn.2003-01.org.linux-iscsi.vm:%s\n' "$1"
 }
 
-# Exports a backstore to whoever comes, as LUN 0 of a target of its own.
-iscsi_export() { # NAME STORE-PATH
-    local target tpg
-    target=$(iscsi_target "$1")
-    tpg=$target_iscsi/$target/tpgt_1
+# A target with the backstore as its LUN 0, which nobody can log in to yet.
+iscsi_target_make() { # NAME STORE-PATH
+    local tpg
+    tpg=$(iscsi_tpg "$1")
     [[ $2 != */user_*/* ]] || echo "$lun_cmd_time_out" >"$2/attrib/cmd_time_out"
     mkdir -p "$tpg/np/$iscsi_portal" "$tpg/lun/lun_0"
     ln -s "$2" "$tpg/lun/lun_0/store"
+}
+
+iscsi_tpg() { # NAME
+    printf '%s/%s/tpgt_1\n' "$target_iscsi" "$(iscsi_target "$1")"
+}
+
+# Exports a backstore to whoever comes, as LUN 0 of a target of its own.
+iscsi_export() { # NAME STORE-PATH
+    local tpg
+    tpg=$(iscsi_tpg "$1")
+    iscsi_target_make "$@"
     echo 0 >"$tpg/attrib/authentication"
     echo 1 >"$tpg/attrib/generate_node_acls"
     echo 1 >"$tpg/attrib/cache_dynamic_acls"
@@ -29,14 +39,51 @@ iscsi_export() { # NAME STORE-PATH
     echo 1 >"$tpg/enable"
 }
 
-# Takes away what iscsi_export made, sessions included.
+# Exports a backstore to those alone whom iscsi_allow names.
+iscsi_export_closed() { # NAME STORE-PATH
+    local tpg
+    tpg=$(iscsi_tpg "$1")
+    iscsi_target_make "$@"
+    echo 1 >"$tpg/attrib/authentication"
+    echo 0 >"$tpg/attrib/generate_node_acls"
+    echo 1 >"$tpg/enable"
+}
+
+# One more LUN of a target.
+iscsi_add_lun() { # NAME LUN STORE-PATH
+    local tpg
+    tpg=$(iscsi_tpg "$1")
+    echo "$lun_cmd_time_out" >"$3/attrib/cmd_time_out"
+    mkdir "$tpg/lun/lun_$2"
+    ln -s "$3" "$tpg/lun/lun_$2/store"
+}
+
+# An ACL: the initiator may log in with CHAP, and sees this LUN and no other.
+iscsi_allow() { # NAME IFACE USER PASSWORD LUN
+    local tpg acl
+    tpg=$(iscsi_tpg "$1")
+    acl=$tpg/acls/$(iscsi_initiator "$2")
+    mkdir -p "$acl/lun_$5"
+    printf %s "$3" >"$acl/auth/userid"
+    printf %s "$4" >"$acl/auth/password"
+    ln -s "$tpg/lun/lun_$5" "$acl/lun_$5/lun"
+    echo 0 >"$acl/lun_$5/write_protect"
+}
+
+# Takes away what the functions above made, sessions included.
 iscsi_unexport() { # NAME
-    local target tpg
-    target=$target_iscsi/$(iscsi_target "$1")
-    tpg=$target/tpgt_1
+    local tpg acl lun
+    tpg=$(iscsi_tpg "$1")
     echo 0 >"$tpg/enable"
-    rm "$tpg/lun/lun_0/store"
-    rmdir "$tpg/lun/lun_0" "$tpg/np/$iscsi_portal" "$tpg" "$target"
+    for acl in "$tpg"/acls/*/; do
+        rm -f "$acl"lun_*/lun
+        rmdir "$acl"lun_* "$acl"
+    done
+    for lun in "$tpg"/lun/lun_*/; do
+        rm "$lun/store"
+        rmdir "$lun"
+    done
+    rmdir "$tpg/np/$iscsi_portal" "$tpg" "$(dirname "$tpg")"
 }
 
 # ---------------------------------------------------------------- initiator
@@ -127,6 +174,27 @@ iscsi_logout_all() {
     iscsiadm -m node -u >/dev/null 2>&1 || [[ $? -eq 21 ]] || return 1
     iscsiadm -m node -o delete >/dev/null 2>&1 || [[ $? -eq 21 ]] || return 1
     rm -f /etc/iscsi/ifaces/*
+}
+
+# ----------------------------------------------------------- all of it in one
+
+# What lun_create and lun_remove are over loopback: the initiator "mine", which
+# the script has added, alone may log in, with CHAP.
+iscsi_user=me
+iscsi_password=0123456789ab
+
+iscsi_lun_create() { # SUBTYPE NAME SIZE CFGSTRING
+    backstore_create "$@" >&2
+    iscsi_export_closed "$2" "$(backstore_path "$2")"
+    iscsi_allow "$2" mine "$iscsi_user" "$iscsi_password" 0
+    iscsi_login mine "$(iscsi_target "$2")" "$iscsi_user" "$iscsi_password"
+    iscsi_disk "$(iscsi_target "$2")" mine
+}
+
+iscsi_lun_remove() { # NAME
+    iscsi_logout mine "$(iscsi_target "$1")"
+    iscsi_unexport "$1"
+    backstore_remove "$1"
 }
 
 # -------------------------------------------------------------- clearing away
