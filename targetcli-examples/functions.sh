@@ -43,10 +43,16 @@ later() {
 
 # ------------------------------------------------------------------ the host
 
+# What targetcli said, in one line, and without its greeting to a new user.
+one_line() { # TEXT
+    local text=${1#Warning: Could not load preferences file*$'\n'}
+    printf '%s\n' "${text//$'\n'/; }"
+}
+
 # targetcli, which may go wrong in its own words alone.
 cli() {
     local said
-    said=$(targetcli "$@" 2>&1) || die "targetcli $1 says: ${said//$'\n'/; }"
+    said=$(targetcli "$@" 2>&1) || die "targetcli $1 says: $(one_line "$said")"
 }
 
 # With preferences that nobody has changed but this: what you set for yourself
@@ -64,12 +70,14 @@ cli_without_default_portal() {
 prepare_host() { # MODULE...
     local tool root
     [[ $(id -u) -eq 0 ]] || die "this changes the kernel's target and must be run as root"
-    for tool in targetcli vhdctl; do
+    for tool in targetcli vhdctl gdbus; do
         command -v "$tool" >/dev/null || die "$tool is not installed"
     done
-    modprobe -a target_core_user "$@" || die "this kernel lacks one of the modules target_core_user $*"
+    modprobe -qa target_core_user "$@" || die "this kernel lacks one of the modules target_core_user $*"
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
-    # Asking for the handler starts tcmu-runner where it does not run yet.
+    # Asking for it starts tcmu-runner where it does not run yet.
+    gdbus call --system -d org.kernel.TCMUService1 -o / -m org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1 ||
+        die "tcmu-runner does not answer; 'systemctl status tcmu-runner' may tell why"
     gdbus call --system -d org.kernel.TCMUService1 -o /org/kernel/TCMUService1/vhd \
         -m org.freedesktop.DBus.Properties.Get org.kernel.TCMUService1 ConfigDesc >/dev/null 2>&1 ||
         die "tcmu-runner has no vhd handler: install handler_vhd.so and restart tcmu-runner when no LUN is in use"
@@ -85,14 +93,23 @@ check_name() { # NAME
 }
 
 check_initiator() { # NAME
+    [[ -n $1 ]] || wrong_usage "--initiator is missing"
     [[ $1 =~ ^(iqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9.:-]+|eui\.[0-9a-fA-F]{16}|naa\.[0-9a-fA-F]{16,32})$ ]] ||
         wrong_usage "'$1' is no initiator name (on Linux it stands in /etc/iscsi/initiatorname.iscsi)"
 }
 
-# The absolute path of an image, which must be there.
+# The absolute path of an image, which must be there. Links stay: one with a
+# plain name is the way round a path that no config string can hold.
 image_path() { # IMAGE
     [[ -f $1 ]] || die "there is no image $1"
-    realpath "$1"
+    realpath -s "$1"
+}
+
+# Others (a space, say) are torn apart by targetcli before the handler could tell.
+check_config_string() { # CONFIG
+    local other='[^][A-Za-z0-9?;&*$!#,=_\+/.<>()~@:%-]'
+    [[ ! $1 =~ $other ]] ||
+        die "targetcli cannot take '${BASH_REMATCH[0]}' in '$1': make a symbolic link with a plain name and give that"
 }
 
 # ----------------------------------------------------------------- backstores
@@ -118,6 +135,7 @@ backstore_add() { # NAME IMAGE OPTION...
     for option in "${@:3}"; do
         config+=";$option"
     done
+    check_config_string "$config"
     cli /backstores/user:vhd create "name=$1" size=1 "cfgstring=$config"
     later cli /backstores/user:vhd delete "$1"
     echo 0 >"$(backstore "$1")/attrib/cmd_time_out"
@@ -142,14 +160,15 @@ iscsi_is_logged_in() { # TARGET INITIATOR
 
 # PORTAL is ADDRESS or ADDRESS:PORT; an IPv6 address stands in brackets.
 iscsi_target_add() { # TARGET PORTAL
-    local address=$2 port=3260
+    local address=$2 port=3260 said
     if [[ $2 =~ ^(\[[^]]+\]|[^:]+):([0-9]+)$ ]]; then
         address=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
     fi
     address=${address#\[}
     cli_without_default_portal /iscsi create "$1"
     later cli /iscsi delete "$1"
-    cli "/iscsi/$1/tpg1/portals" create "${address%\]}" "$port"
+    said=$(targetcli "/iscsi/$1/tpg1/portals" create "${address%\]}" "$port" 2>&1) ||
+        die "cannot listen at $2; it must be an address of this machine, and no other target may have the port at another address: targetcli says: $(one_line "$said")"
     # Who has no ACL does not get in, and who has one proves who he is.
     echo 0 >"$(iscsi_tpg "$1")/attrib/generate_node_acls"
     echo 1 >"$(iscsi_tpg "$1")/attrib/authentication"
@@ -167,10 +186,19 @@ iscsi_acl_add() { # TARGET INITIATOR USER PASSWORD
     printf %s "$4" >"$auth/password"
 }
 
+# What the kernel would take otherwise than it is meant: NULL is how it is told
+# to forget one, and it takes 255 bytes at most.
+check_chap() { # WHAT TEXT
+    [[ $2 != *[[:cntrl:]]* ]] || die "the CHAP $1 has a control character in it (a line end of Windows?)"
+    [[ $2 != NULL* ]] || die "a CHAP $1 must not begin with NULL: the kernel takes that for none"
+    [[ ${#2} -le 255 ]] || die "a CHAP $1 must have at most 255 characters"
+}
+
 # Reads the CHAP password from a file's first line, or asks for it.
 read_password() { # FILE|""
     local password=
     if [[ -n $1 ]]; then
+        [[ -r $1 && ! -d $1 ]] || die "there is no password file $1, or it may not be read"
         IFS= read -r password <"$1" || [[ -n $password ]] || die "there is no password in $1"
     elif [[ -t 0 ]]; then
         IFS= read -r -s -p 'CHAP password: ' password
@@ -180,5 +208,6 @@ read_password() { # FILE|""
     fi
     # Windows' initiator takes 12 to 16 characters and no others.
     [[ ${#password} -ge 12 ]] || die "a CHAP password must have at least 12 characters"
+    check_chap password "$password"
     printf '%s\n' "$password"
 }
