@@ -4,6 +4,7 @@
 #include "handler/command.h"
 #include "handler/copy.h"
 #include "handler/lba-status.h"
+#include "handler/sanitize.h"
 #include "handler/scsi-codes.h"
 #include "handler/unmap.h"
 #include "handler/update.h"
@@ -25,6 +26,8 @@ static CarryStart *const starts[CARRY_KINDS] = {
     [CARRY_UNMAP] = unmap_start,
     [CARRY_STATUS] = lba_status_start,
     [CARRY_COPY] = copy_start,
+    [CARRY_SANITIZE] = sanitize_start,
+    [CARRY_FORMAT] = sanitize_start_format,
 };
 
 /* The READ whose CDB is as long as that of opcode. */

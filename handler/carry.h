@@ -21,10 +21,12 @@ typedef enum CarryKind {
     CARRY_WRITE_VERIFY,  /* or that it is what was written */
     CARRY_COMPARE_WRITE, /* COMPARE AND WRITE */
     CARRY_OR_WRITE,      /* ORWRITE */
-    CARRY_ZERO,          /* WRITE SAME of zeros, FORMAT UNIT */
+    CARRY_ZERO,          /* WRITE SAME of zeros */
     CARRY_UNMAP,         /* the list in the data-out buffer, checked before */
     CARRY_STATUS,        /* GET LBA STATUS; length: what the initiator takes */
     CARRY_COPY,          /* EXTENDED COPY, the list checked before */
+    CARRY_SANITIZE,      /* length: bytes of OVERWRITE's list, 0: BLOCK ERASE */
+    CARRY_FORMAT,        /* FORMAT UNIT */
     CARRY_KINDS
 } CarryKind;
 

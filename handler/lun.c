@@ -174,6 +174,16 @@ bool lun_failed(Lun *lun)
     return __atomic_load_n(&lun->failed, __ATOMIC_ACQUIRE);
 }
 
+void lun_set_not_ready(Lun *lun, uint16_t asc_ascq)
+{
+    __atomic_store_n(&lun->not_ready, asc_ascq, __ATOMIC_RELEASE);
+}
+
+uint16_t lun_not_ready(Lun *lun)
+{
+    return __atomic_load_n(&lun->not_ready, __ATOMIC_ACQUIRE);
+}
+
 bool lun_disk_failed(Lun *lun)
 {
     VhdDiskInfo info;

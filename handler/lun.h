@@ -53,7 +53,8 @@ typedef struct Lun {
     uint8_t uuid[16];
 
     Log log;
-    bool failed; /* atomic: a zeroing that the initiator believes in did not happen */
+    bool failed;        /* atomic: a zeroing that the initiator believes in did not happen */
+    uint16_t not_ready; /* atomic: ASC and ASCQ of what is under way (02/04/xx); 0: nothing */
 
     pthread_mutex_t lock; /* protects what is below; innermost, never held while calling out */
     pthread_cond_t idle;  /* under_way is 0 */
@@ -77,6 +78,11 @@ void lun_end(Lun *lun);
 
 void lun_set_failed(Lun *lun);
 bool lun_failed(Lun *lun); /* everything is refused */
+
+/* While the whole disk is made anew (FORMAT UNIT, SANITIZE), everything that needs the medium is
+ * refused with this ASC and ASCQ; 0: the disk is ready. */
+void lun_set_not_ready(Lun *lun, uint16_t asc_ascq);
+uint16_t lun_not_ready(Lun *lun);
 
 /* Whether the disk itself takes no more writes. */
 bool lun_disk_failed(Lun *lun);

@@ -57,6 +57,8 @@ enum {
 
 /* Service actions. */
 enum {
+    SCSI_SANITIZE_OVERWRITE = 0x01,
+    SCSI_SANITIZE_BLOCK_ERASE = 0x02,
     SCSI_READ_CAPACITY_16 = 0x10,
     SCSI_GET_LBA_STATUS = 0x12,
     SCSI_REPORT_OPCODES = 0x0c,

@@ -197,5 +197,5 @@ int scsi_format_unit(ScsiCommand *command)
         status = check_format_list(command);
     if (status != TCMU_STS_OK)
         return status;
-    return carry_send(command->cmd, CARRY_ZERO, 0, command->lun->blocks);
+    return carry_send(command->cmd, CARRY_FORMAT, 0, 0);
 }

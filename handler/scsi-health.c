@@ -6,11 +6,17 @@
 #include "handler/sense.h"
 #include "vhd/be.h"
 
-/* Sense comes with the status it belongs to: none is left over. */
+/* Sense comes with the status it belongs to: none is left over, but for what is going on. */
 int scsi_request_sense(ScsiCommand *command)
 {
-    static const uint8_t fixed[18] = {[0] = 0x70, [7] = 10}, descriptors[8] = {0x72};
+    uint8_t fixed[18] = {[0] = 0x70, [7] = 10}, descriptors[8] = {0x72};
+    uint16_t not_ready = lun_not_ready(command->lun);
 
+    if (not_ready) {
+        fixed[2] = descriptors[1] = 0x02; /* NOT READY */
+        be16_put(fixed + 12, not_ready);
+        be16_put(descriptors + 2, not_ready);
+    }
     if (command->cdb[1] & 0x01)
         return scsi_reply(command, descriptors, sizeof descriptors, command->cdb[4]);
     return scsi_reply(command, fixed, sizeof fixed, command->cdb[4]);

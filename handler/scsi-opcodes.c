@@ -23,7 +23,7 @@ enum {
     BYTE_4 = 0x0010,
 };
 
-enum { DPO = 0x10, DPO_FUA = 0x18, IMMED = 0x02 };
+enum { DPO = 0x10, DPO_FUA = 0x18, IMMED = 0x02, SANITIZES = 0xa0 /* IMMED, AUSE */ };
 
 /* Persistent reservations are the kernel's: an action each. */
 #define PR_IN(action)                                                                              \
@@ -58,7 +58,11 @@ static const ScsiOpcode opcodes[] = {
     {SCSI_READ_DEFECT_DATA_10, 0, SCSI_REPLY, scsi_read_defect_data, 0, BYTE_2 | LENGTH_10},
     {SCSI_WRITE_SAME_10, 0, WRITES, scsi_write_same, SCSI_SAME_UNMAP, RANGE_10},
     {SCSI_UNMAP, 0, SCSI_CHANGES | SCSI_MEDIUM | SCSI_THIN, scsi_unmap, 0, LENGTH_10},
-    {SCSI_SANITIZE, 0, SCSI_CHANGES | SCSI_ABSENT, NULL, 0, 0},
+    {SCSI_SANITIZE, SCSI_SANITIZE_OVERWRITE, SCSI_CHANGES | SCSI_MEDIUM | SCSI_ACTION,
+     scsi_overwrite, SANITIZES, LENGTH_10},
+    {SCSI_SANITIZE, SCSI_SANITIZE_BLOCK_ERASE, SCSI_CHANGES | SCSI_MEDIUM | SCSI_ACTION | SCSI_THIN,
+     scsi_block_erase, SANITIZES, LENGTH_10},
+    {SCSI_SANITIZE, 0, SCSI_CHANGES | SCSI_ABSENT, scsi_unknown_action, 0, 0},
     {SCSI_LOG_SENSE, 0, SCSI_REPLY, scsi_log_sense, 0, BYTE_2 | BYTE_3 | LENGTH_10},
     {SCSI_MODE_SELECT_10, 0, 0, NULL, 0x11, LENGTH_10},
     {SCSI_RESERVE_10, 0, 0, NULL, 0, 0},

@@ -47,8 +47,10 @@ int scsi_page_limits(ScsiCommand *command)
 /* Block device characteristics: a medium that does not say whether it rotates. */
 int scsi_page_characteristics(ScsiCommand *command)
 {
-    static const uint8_t data[64] = {[1] = 0xb1, [3] = 60};
+    uint8_t data[64] = {[1] = 0xb1, [3] = 60};
 
+    if (command->lun->discard)
+        data[7] = 0x40; /* WABEREQ: what BLOCK ERASE erased can be read */
     return scsi_reply(command, data, sizeof data, alloc_length(command));
 }
 

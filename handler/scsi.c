@@ -45,12 +45,21 @@ static int check_range(ScsiCommand *command)
     return TCMU_STS_OK;
 }
 
+/* What is answered without the medium, also while all of it is made anew. */
+static bool only_tells(unsigned flags)
+{
+    return flags & SCSI_REPLY && !(flags & SCSI_MEDIUM);
+}
+
 static int check(ScsiCommand *command, unsigned flags)
 {
     Lun *lun = command->lun;
+    uint16_t not_ready = lun_not_ready(lun);
 
     if (flags & SCSI_REPLY)
         iovecs_zero(command->lib->iovec, command->lib->iov_cnt);
+    if (not_ready && !only_tells(flags))
+        return sense_not_ready(command->lib, not_ready);
     if (flags & SCSI_GUARD && command->cdb[1] & SCSI_PROTECT)
         return sense_invalid_field(command->lib, 1, 7);
     if (flags & SCSI_CHANGES && lun->read_only)

@@ -35,6 +35,8 @@ int scsi_or_write(ScsiCommand *command);
 int scsi_pre_fetch(ScsiCommand *command);
 int scsi_get_lba_status(ScsiCommand *command);
 int scsi_format_unit(ScsiCommand *command);
+int scsi_overwrite(ScsiCommand *command); /* scsi-sanitize.c */
+int scsi_block_erase(ScsiCommand *command);
 int scsi_inquiry(ScsiCommand *command);    /* scsi-inquiry.c */
 int scsi_mode_sense(ScsiCommand *command); /* scsi-mode.c */
 int scsi_read_capacity_16(ScsiCommand *command);

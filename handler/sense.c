@@ -8,9 +8,11 @@
 #include "vhd/be.h"
 
 enum {
+    KEY_NOT_READY = 0x02,
     KEY_ILLEGAL_REQUEST = 0x05,
     KEY_DATA_PROTECT = 0x07,
     ASC_INVALID_FIELD_IN_CDB = 0x2400,
+    ASC_INVALID_FIELD_IN_LIST = 0x2600,
     ASC_WRITE_PROTECTED = 0x2700,
     ASC_SPACE_ALLOCATION_FAILED = 0x2707,
 };
@@ -47,13 +49,33 @@ int sense_set(struct tcmulib_cmd *lib, uint8_t key, uint16_t asc_ascq)
     return tcmu_sense_set_data(lib->sense_buf, key, asc_ascq);
 }
 
+enum { SKSV = 0x80, IN_CDB = 0x40, BPV = 0x08 };
+
+static void point_at(struct tcmulib_cmd *lib, uint8_t where, uint8_t byte, uint8_t bit)
+{
+    lib->sense_buf[15] = (uint8_t)(SKSV | where | BPV | bit);
+    be16_put(lib->sense_buf + 16, byte);
+}
+
 int sense_invalid_field(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit)
 {
     int status = sense_set(lib, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
 
-    lib->sense_buf[15] = (uint8_t)(0x80 | 0x40 | 0x08 | bit); /* SKSV, in the CDB, BPV */
-    be16_put(lib->sense_buf + 16, byte);
+    point_at(lib, IN_CDB, byte, bit);
     return status;
+}
+
+int sense_invalid_parameter(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit)
+{
+    int status = sense_set(lib, KEY_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_LIST);
+
+    point_at(lib, 0, byte, bit);
+    return status;
+}
+
+int sense_not_ready(struct tcmulib_cmd *lib, uint16_t asc_ascq)
+{
+    return sense_set(lib, KEY_NOT_READY, asc_ascq);
 }
 
 int sense_miscompare(struct tcmulib_cmd *lib, uint64_t off)

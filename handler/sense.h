@@ -28,5 +28,11 @@ int sense_set(struct tcmulib_cmd *lib, uint8_t key, uint16_t asc_ascq);
 /* 05/24/00 that points at a bit of the CDB. */
 int sense_invalid_field(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit);
 
+/* 05/26/00 that points at a bit of the parameter list. */
+int sense_invalid_parameter(struct tcmulib_cmd *lib, uint8_t byte, uint8_t bit);
+
+/* 02 and this ASC and ASCQ. */
+int sense_not_ready(struct tcmulib_cmd *lib, uint16_t asc_ascq);
+
 /* 0E/1D/00 with the offset (bytes) of the first difference as information. */
 int sense_miscompare(struct tcmulib_cmd *lib, uint64_t off);

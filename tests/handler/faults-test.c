@@ -420,6 +420,77 @@ static void test_lost_mark(void)
     close_lun();
 }
 
+/* Front end's status for a command without data. */
+static int front_end(uint8_t opcode, uint8_t action, Sample *sample)
+{
+    int status;
+
+    sample_init(sample, opcode, action);
+    status = scsi_handle_cmd(NULL, &sample->cmd);
+    g_assert_cmpint(restored, ==, 1);
+    return status;
+}
+
+/* What needs the medium waits for nobody: it is refused. */
+static void test_while_not_ready(void)
+{
+    static const uint8_t refused[] = {
+        SCSI_TEST_UNIT_READY, SCSI_READ_10,       SCSI_WRITE_10,     SCSI_SYNCHRONIZE_CACHE_10,
+        SCSI_SANITIZE,        SCSI_FORMAT_UNIT,   SCSI_PRE_FETCH_10, SCSI_START_STOP_UNIT,
+        SCSI_UNMAP,           SCSI_EXTENDED_COPY,
+    };
+    static const uint8_t told[] = {SCSI_MODE_SENSE_6, SCSI_READ_CAPACITY_10, SCSI_LOG_SENSE};
+    uint8_t sense[18] = {0};
+    struct iovec iov = {sense, sizeof sense};
+    Sample sample;
+
+    open_lun(image);
+    lun_set_not_ready(lun, 0x041b);
+    for (size_t i = 0; i < sizeof refused; i++) {
+        g_assert_cmpint(front_end(refused[i], 0, &sample), ==, TCMU_STS_PASSTHROUGH_ERR);
+        g_assert_cmpmem(sample.lib.sense_buf + 2, 1, "\2", 1);
+        g_assert_cmpmem(sample.lib.sense_buf + 12, 2, "\x04\x1b", 2);
+    }
+    for (size_t i = 0; i < sizeof told; i++)
+        g_assert_cmpint(front_end(told[i], 0, &sample), !=, TCMU_STS_PASSTHROUGH_ERR);
+    sample_init(&sample, SCSI_REQUEST_SENSE, 0);
+    sample.cdb[4] = sizeof sense;
+    sample.lib.iovec = &iov;
+    sample.lib.iov_cnt = 1;
+    g_assert_cmpint(scsi_handle_cmd(NULL, &sample.cmd), ==, TCMU_STS_OK);
+    g_assert_cmpmem(sense, 14, "\x70\0\2\0\0\0\0\x0a\0\0\0\0\x04\x1b", 14);
+    lun_set_not_ready(lun, 0);
+    g_assert_cmpint(front_end(SCSI_TEST_UNIT_READY, 0, &sample), ==, TCMU_STS_NOT_HANDLED);
+    close_lun();
+}
+
+/* A failure ends it, and is told; the last step is a barrier. */
+static void test_sanitize_fails(void)
+{
+    static const struct {
+        uint8_t opcode;
+        int status;
+    } rows[] = {{FILE_OP_WRITE, TCMU_STS_WR_ERR}, {FILE_OP_BARRIER, TCMU_STS_HW_ERR}};
+    uint8_t list[5] = {1, 0, 0, 1, 'x'};
+    struct iovec iov = {list, sizeof list};
+    Sample sample;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        open_lun(image);
+        faults_fail(faults, rows[i].opcode, FILE_KIND_ANY, 1, EIO);
+        sample_init(&sample, SCSI_SANITIZE, SCSI_SANITIZE_OVERWRITE);
+        sample.cdb[8] = sizeof list;
+        sample.lib.iovec = &iov;
+        sample.lib.iov_cnt = 1;
+        g_assert_cmpint(scsi_handle_cmd(NULL, &sample.cmd), ==, TCMU_STS_NOT_HANDLED);
+        disabled = restored = 0;
+        g_assert_cmpint(end_of(callback_read(NULL, &sample.cmd, NULL, 0, 0, 0)), ==,
+                        rows[i].status);
+        g_assert_cmphex(lun_not_ready(lun), ==, 0);
+        close_lun();
+    }
+}
+
 static void *close_it(void *closed)
 {
     lun_close(lun);
@@ -467,6 +538,8 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/carried-zeros-fail", test_carried_zeros_fail);
     g_test_add_func("/faults/verify-meets-an-error", test_verify_meets_an_error);
     g_test_add_func("/faults/lost-mark", test_lost_mark);
+    g_test_add_func("/faults/while-not-ready", test_while_not_ready);
+    g_test_add_func("/faults/sanitize-fails", test_sanitize_fails);
     g_test_add_func("/faults/close-waits", test_close_waits);
     /* The main thread of the runner is not to be cancelled; the host's threads are. */
     pthread_create(&thread, NULL, run_tests, &result);

@@ -72,7 +72,7 @@ static void test_one_opcode(void)
     g_assert_cmphex(report_one(0x81, 0x28, 0), ==, 0x83);
     g_assert_cmpmem(data + 14, 3, "\0\x0a\0", 3);
     /* Not there at all; another action; none where none belongs. */
-    g_assert_cmphex(report_one(1, 0x48, 0), ==, 1);
+    g_assert_cmphex(report_one(1, 0x9c, 0), ==, 1);
     g_assert_cmphex(report_one(1, 0xff, 0), ==, 1);
     g_assert_cmphex(report_one(2, 0x9e, 0x1f), ==, 1);
     g_assert_cmphex(report_one(3, 0x28, 1), ==, 1);
@@ -98,7 +98,7 @@ static void test_pages(void)
     reply(0x12, 1, 0x86, 0x10, 0, 0);
     g_assert_cmpmem(data, 8, "\0\x86\0\x3c\0\1\1\0", 8); /* simple tasks, a write cache */
     reply(0x12, 1, 0xb1, 0x10, 0, 0);
-    g_assert_cmpmem(data, 8, "\0\xb1\0\x3c\0\0\0\0", 8);
+    g_assert_cmpmem(data, 8, "\0\xb1\0\x3c\0\0\0\x40", 8); /* WABEREQ */
     reply(0x12, 0, 0, 0x10, 0, 0);
     g_assert_cmpuint(data[4], ==, 61);
     g_assert_cmphex(be16_get(data + 62), ==, 0x04c0); /* SBC-3 */

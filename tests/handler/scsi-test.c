@@ -166,7 +166,7 @@ static void test_fua_is_taken(void)
 static void test_unknown_opcode(void)
 {
     lun_test_command(device, SENSE_INVALID_OPCODE, NULL, 0, 0x1f);
-    lun_test_command(device, SENSE_INVALID_OPCODE, NULL, 0, 0x48, 1);
+    lun_test_command(device, SENSE_INVALID_OPCODE, NULL, 0, 0x9c);
     lun_test_command(device, SENSE_INVALID_OPCODE, data, 512, 0x9e, 0x1f);
 }
 
