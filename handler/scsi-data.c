@@ -170,7 +170,13 @@ int scsi_unmap(ScsiCommand *command)
  * no space where there is no parent to hide. Of the parameter list only its header is known: no
  * protection information, no defects, no initialization pattern. IMMED is not a must.
  */
-enum { FORMAT_PROTECTION = 0xc0, FORMAT_LONG = 0x20, FORMAT_DATA = 0x10, FORMAT_PATTERN = 0x08 };
+enum {
+    FORMAT_PROTECTION = 0xc0,
+    FORMAT_LONG = 0x20,
+    FORMAT_DATA = 0x10,
+    FORMAT_LIST = 0x07,    /* the form of the defects sent; CMPLST before it says: no others */
+    FORMAT_PATTERN = 0x08, /* byte 1 of the list: IP */
+};
 
 static int check_format_list(const ScsiCommand *command)
 {
@@ -191,8 +197,10 @@ int scsi_format_unit(ScsiCommand *command)
     uint8_t flags = command->cdb[1];
     int status = TCMU_STS_OK;
 
-    if (flags & (FORMAT_PROTECTION | 0x0f)) /* complete list, format of the list */
+    if (flags & FORMAT_PROTECTION)
         return sense_invalid_field(command->lib, 1, 7);
+    if (flags & FORMAT_LIST)
+        return sense_invalid_field(command->lib, 1, 2);
     if (flags & FORMAT_DATA)
         status = check_format_list(command);
     if (status != TCMU_STS_OK)

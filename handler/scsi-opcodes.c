@@ -38,7 +38,7 @@ enum { DPO = 0x10, DPO_FUA = 0x18, IMMED = 0x02, SANITIZES = 0xa0 /* IMMED, AUSE
 static const ScsiOpcode opcodes[] = {
     {SCSI_TEST_UNIT_READY, 0, 0, NULL, 0, 0},
     {SCSI_REQUEST_SENSE, 0, SCSI_REPLY, scsi_request_sense, 0x01, BYTE_4},
-    {SCSI_FORMAT_UNIT, 0, SCSI_CHANGES | SCSI_MEDIUM, scsi_format_unit, 0x30, 0},
+    {SCSI_FORMAT_UNIT, 0, SCSI_CHANGES | SCSI_MEDIUM, scsi_format_unit, 0x38, 0},
     {SCSI_READ_6, 0, SCSI_MEDIUM | SCSI_RANGE, scsi_transfer, 0x1f, RANGE_6},
     {SCSI_WRITE_6, 0, SCSI_CHANGES | SCSI_MEDIUM | SCSI_RANGE, scsi_transfer, 0x1f, RANGE_6},
     {SCSI_INQUIRY, 0, SCSI_REPLY, scsi_inquiry, SCSI_EVPD, BYTE_2 | BYTE_3 | BYTE_4},

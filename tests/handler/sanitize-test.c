@@ -261,6 +261,45 @@ static void test_options(void)
     lun_test_close(device);
 }
 
+/* What initiators send with FORMAT UNIT: a header, and no defects. */
+static void test_format_list(void)
+{
+    static const struct {
+        uint8_t byte_1, list[8], length;
+        uint32_t sense;
+    } rows[] = {
+        {0x18, {0, 0x02}, 4, 0}, /* CMPLST, IMMED */
+        {0x10, {0, 0xa0}, 4, 0}, /* FOV, DCRT */
+        {0x38, {0, 0x02}, 8, 0}, /* a long list */
+        {0x08, {0}, 0, 0},
+        {0x98, {0}, 4, SENSE_INVALID_CDB},        /* FMTPINFO */
+        {0x19, {0}, 4, SENSE_INVALID_CDB},        /* another form of list */
+        {0x18, {0, 0x08}, 4, SENSE_INVALID_LIST}, /* IP */
+        {0x18, {0, 0, 0, 8}, 4, SENSE_INVALID_LIST},
+        {0x18, {1}, 4, SENSE_INVALID_LIST},
+        {0x38, {0, 0, 0, 0, 0, 0, 0, 8}, 8, SENSE_INVALID_LIST},
+        {0x38, {0, 0, 0, 1}, 8, SENSE_INVALID_LIST},
+        {0x18, {0}, 3, SENSE_LIST_LENGTH},
+        {0x38, {0}, 4, SENSE_LIST_LENGTH},
+    };
+    const char *path = lun_test_image("disk.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES);
+    RunnerDevice *device = lun_test_open(path, "", DISK_BYTES);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint8_t cdb[16] = {0x04, rows[i].byte_1}, list[8];
+        struct iovec iov = {list, rows[i].length};
+        RunnerReply reply;
+
+        memcpy(list, rows[i].list, sizeof list);
+        lun_test_write(device, 7, 3, 9);
+        reply = runner_execute(device, cdb, &iov, rows[i].length ? 1 : 0);
+        if (runner_reply_sense(&reply) != rows[i].sense)
+            g_error("row %zu: sense %06x", i, runner_reply_sense(&reply));
+        lun_test_expect(device, 7, 3, rows[i].sense ? 9 : 0);
+    }
+    lun_test_close(device);
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -271,6 +310,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sanitize/pattern", test_pattern);
     g_test_add_func("/sanitize/refuses", test_refuses);
     g_test_add_func("/sanitize/options", test_options);
+    g_test_add_func("/sanitize/format-list", test_format_list);
     result = g_test_run();
     lun_test_end();
     return result;
