@@ -158,17 +158,28 @@ iscsi_is_logged_in() { # TARGET INITIATOR
     [[ $info != *"No active iSCSI Session"* ]]
 }
 
-# PORTAL is ADDRESS or ADDRESS:PORT; an IPv6 address stands in brackets.
-iscsi_target_add() { # TARGET PORTAL
-    local address=$2 port=3260 said
-    if [[ $2 =~ ^(\[[^]]+\]|[^:]+):([0-9]+)$ ]]; then
-        address=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+# PORTAL is ADDRESS or ADDRESS:PORT; an IPv6 address stands in brackets. Sets
+# portal_address and portal_port. The kernel listens at any address, even where
+# no packet can ever come to it.
+check_portal() { # PORTAL
+    portal_address=$1 portal_port=3260
+    if [[ $1 =~ ^(\[[^]]+\]|[^:]+):([0-9]+)$ ]]; then
+        portal_address=${BASH_REMATCH[1]} portal_port=${BASH_REMATCH[2]}
     fi
-    address=${address#\[}
+    portal_address=${portal_address#\[}
+    portal_address=${portal_address%\]}
+    [[ $portal_address == 0.0.0.0 || $portal_address == :: ||
+        -n $(ip -o address show to "$portal_address" 2>/dev/null) ]] ||
+        die "'$portal_address' is no address of this machine ('ip address' shows them)"
+}
+
+# Listens where check_portal was told.
+iscsi_target_add() { # TARGET
+    local said
     cli_without_default_portal /iscsi create "$1"
     later cli /iscsi delete "$1"
-    said=$(targetcli "/iscsi/$1/tpg1/portals" create "${address%\]}" "$port" 2>&1) ||
-        die "cannot listen at $2; it must be an address of this machine, and no other target may have the port at another address: targetcli says: $(one_line "$said")"
+    said=$(targetcli "/iscsi/$1/tpg1/portals" create "$portal_address" "$portal_port" 2>&1) ||
+        die "cannot listen at $portal_address port $portal_port; another target, or another program, may have that port: targetcli says: $(one_line "$said")"
     # Who has no ACL does not get in, and who has one proves who he is.
     echo 0 >"$(iscsi_tpg "$1")/attrib/generate_node_acls"
     echo 1 >"$(iscsi_tpg "$1")/attrib/authentication"
