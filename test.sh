@@ -112,7 +112,7 @@ run_label() { # LABEL
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
     tsan) G_SLICE=always-malloc run_ctest tsan unit model handler ;;
     vm) run_vm ;;
-    vm-long) VHD_VM_LONG=yes run_vm ;; # iSCSI, the examples and conformance, too
+    vm-long) VHD_VM_LONG=yes run_vm ;; # iSCSI, the examples, boots and conformance, too
     fuzz-long) run_script tests/fuzz/run 600 ;;
     model-long) MODEL_SECONDS=1800 run_ctest dev model ;;
     clean-root) run_script tests/clean-root/run ;;
