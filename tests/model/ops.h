@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-#include "tests/model/rng.h"
+#include "tests/support/rng.h"
 #include "vhd/disk.h"
 
 #define SECTOR_BYTES 512u

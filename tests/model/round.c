@@ -223,7 +223,7 @@ uint64_t round_run(Mode mode, Plant plant, uint64_t seed, const char *folder)
     Round round = {.mode = mode, .plant = plant, .seed = seed, .folder = folder, .rng = {seed}};
     unsigned sessions = (unsigned)rng_range(&round.rng, 1, 3);
 
-    round.chain = model_chain_build(folder, &round.rng);
+    round.chain = model_chain_build(folder, &round.rng, &MODEL_LIMITS);
     round.sums = g_new0(char *, round.chain->depth + 1);
     for (unsigned i = 0; i < round.chain->depth; i++)
         round.sums[i] = sum_of(round.chain->paths[i]);

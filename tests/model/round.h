@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "tests/model/build.h"
+#include "tests/support/model-chain.h"
 #include "tests/model/ops.h"
 
 typedef enum Mode {

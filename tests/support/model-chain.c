@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-#include "tests/model/build.h"
+#include "tests/support/model-chain.h"
 
 #include <glib.h>
 #include <glib/gstdio.h>
@@ -9,9 +9,7 @@
 #include "vhd/be.h"
 #include "vhd/format.h"
 
-#define SECTOR         512u
-#define LAYER_DATA_MAX (UINT64_C(1) << 20)  /* of blocks in one layer, roughly */
-#define DISK_MAX       (UINT64_C(12) << 11) /* sectors */
+#define SECTOR 512u
 
 /* Something that takes a range of the file. */
 typedef enum PieceKind { PIECE_HEADER, PIECE_BAT, PIECE_LOCATOR, PIECE_BLOCK } PieceKind;
@@ -25,6 +23,7 @@ typedef struct Piece {
 
 typedef struct Layer {
     Rng *rng;
+    const ModelLimits *limits;
     VhdType type;
     uint64_t sectors;
     uint32_t block_sectors, bitmap_sectors, blocks;
@@ -50,16 +49,16 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
 /* What it is */
 
 /* Mostly small: a round then is short, and many are run. */
-static uint64_t random_size(Rng *rng, uint64_t below)
+static uint64_t random_size(Rng *rng, uint64_t below, uint64_t disk_max)
 {
-    uint64_t most[] = {64, 4096, 4096, DISK_MAX};
+    uint64_t most[] = {64, MIN(4096, disk_max), MIN(4096, disk_max), disk_max};
 
     if (!below)
         return rng_range(rng, 1, most[rng_below(rng, G_N_ELEMENTS(most))]);
     if (rng_one_in(rng, 2))
         return below;
     if (rng_one_in(rng, 8))
-        return rng_range(rng, 1, DISK_MAX);
+        return rng_range(rng, 1, disk_max);
     return below / 2 + 1 + rng_below(rng, below);
 }
 
@@ -70,11 +69,11 @@ static void choose_shape(Layer *layer, const Layer *below)
     layer->type = below                ? VHD_TYPE_DIFFERENCING
                   : rng_one_in(rng, 3) ? VHD_TYPE_FIXED
                                        : VHD_TYPE_DYNAMIC;
-    layer->sectors = random_size(rng, below ? below->sectors : 0);
-    layer->sectors = MIN(layer->sectors, DISK_MAX);
+    layer->sectors = random_size(rng, below ? below->sectors : 0, layer->limits->sectors);
+    layer->sectors = MIN(layer->sectors, layer->limits->sectors);
     if (layer->type == VHD_TYPE_FIXED)
         return;
-    layer->block_sectors = 8u << rng_below(rng, 11);
+    layer->block_sectors = 8u << rng_below(rng, g_bit_storage(layer->limits->block_sectors / 8));
     layer->bitmap_sectors = (layer->block_sectors / 8 + SECTOR - 1) / SECTOR;
     layer->blocks = (uint32_t)((layer->sectors + layer->block_sectors - 1) / layer->block_sectors);
     layer->batmap = rng_one_in(rng, 4);
@@ -108,7 +107,7 @@ static void choose_bits(Layer *layer, uint32_t block)
 
 static void choose_blocks(Layer *layer)
 {
-    uint64_t most = LAYER_DATA_MAX / SECTOR / layer->block_sectors + 1;
+    uint64_t most = layer->limits->layer_bytes / SECTOR / layer->block_sectors + 1;
     unsigned percent = (unsigned)rng_below(layer->rng, 101);
 
     layer->present = g_malloc0((uint64_t)layer->blocks * layer->block_sectors);
@@ -438,12 +437,14 @@ static uint8_t *new_file(Layer *layer)
     return file;
 }
 
-static Layer *build_layer(const char *path, const Layer *below, const char *parent, Rng *rng)
+static Layer *build_layer(const char *path, const Layer *below, const char *parent, Rng *rng,
+                          const ModelLimits *limits)
 {
     Layer *layer = g_new0(Layer, 1);
     g_autoptr(GError) error = NULL;
 
     layer->rng = rng;
+    layer->limits = limits;
     choose_shape(layer, below);
     layer->view = g_malloc0(layer->sectors * SECTOR);
     if (below)
@@ -461,7 +462,7 @@ static Layer *build_layer(const char *path, const Layer *below, const char *pare
     put_footers(layer);
     if (!g_file_set_contents_full(path, (const char *)layer->file, (gssize)layer->bytes,
                                   G_FILE_SET_CONTENTS_NONE, 0600, &error)) {
-        fprintf(stderr, "model-test: %s\n", error->message);
+        fprintf(stderr, "model-chain: %s\n", error->message);
         exit(2);
     }
     return layer;
@@ -482,12 +483,13 @@ static void free_layer(Layer *layer)
     g_free(layer);
 }
 
-ModelChain *model_chain_build(const char *folder, Rng *rng)
+ModelChain *model_chain_build(const char *folder, Rng *rng, const ModelLimits *limits)
 {
     ModelChain *chain = g_new0(ModelChain, 1);
     Layer *below = NULL;
+    bool deep = rng_one_in(rng, 50) && limits->deep;
 
-    chain->depth = (unsigned)(rng_one_in(rng, 50) ? rng_range(rng, 9, 40) : rng_range(rng, 1, 8));
+    chain->depth = (unsigned)(deep ? rng_range(rng, 9, 40) : rng_range(rng, 1, limits->depth));
     chain->paths = g_new0(char *, chain->depth + 1);
     for (unsigned i = chain->depth; i-- > 0;) {
         g_autofree char *name = g_strdup_printf("layer-%u.vhd", i);
@@ -495,7 +497,7 @@ ModelChain *model_chain_build(const char *folder, Rng *rng)
         Layer *layer;
 
         chain->paths[i] = g_build_filename(folder, name, NULL);
-        layer = build_layer(chain->paths[i], below, parent, rng);
+        layer = build_layer(chain->paths[i], below, parent, rng, limits);
         free_layer(below);
         below = layer;
     }
