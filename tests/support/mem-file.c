@@ -18,6 +18,7 @@ typedef struct Page {
 struct MemImage {
     pthread_mutex_t mutex; /* protects all members, and locks[] of the files */
     unsigned references;
+    uint64_t inode;
     uint64_t bytes;
     uint64_t limit; /* 0: none */
     GTree *pages;   /* Page.index -> Page; none that was written lies beyond bytes */
@@ -134,6 +135,7 @@ MemImage *mem_image_new(void)
 
     pthread_mutex_init(&image->mutex, NULL);
     image->references = 1;
+    image->inode = (uintptr_t)image;
     image->pages = g_tree_new_full(page_compare, NULL, NULL, g_free);
     image->files = g_ptr_array_new();
     return image;
@@ -178,6 +180,7 @@ MemImage *mem_image_clone(MemImage *image)
     MemImage *clone = mem_image_new();
 
     pthread_mutex_lock(&image->mutex);
+    clone->inode = image->inode;
     clone->bytes = image->bytes;
     clone->limit = image->limit;
     g_tree_foreach(image->pages, clone_page, clone->pages);
@@ -238,6 +241,13 @@ void mem_image_set_limit(MemImage *image, uint64_t bytes)
 {
     pthread_mutex_lock(&image->mutex);
     image->limit = bytes;
+    pthread_mutex_unlock(&image->mutex);
+}
+
+void mem_image_set_inode(MemImage *image, uint64_t inode)
+{
+    pthread_mutex_lock(&image->mutex);
+    image->inode = inode;
     pthread_mutex_unlock(&image->mutex);
 }
 
@@ -341,7 +351,7 @@ static int mem_info(VhdFile *file, VhdFileInfo *info)
     MemImage *image = lock_image(file);
 
     /* Device 0 is no real one, so no real file is taken for this. */
-    *info = (VhdFileInfo){.inode = (uintptr_t)image, .bytes = image->bytes, .mode = S_IFREG | 0644};
+    *info = (VhdFileInfo){.inode = image->inode, .bytes = image->bytes, .mode = S_IFREG | 0644};
     return unlock_image(image, 0);
 }
 

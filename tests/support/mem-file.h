@@ -25,8 +25,11 @@ MemImage *mem_image_ref(MemImage *image);
 void mem_image_unref(MemImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MemImage, mem_image_unref)
 
-/* A copy of bytes and limit, without locks. */
+/* A copy of bytes, limit and inode number, without locks. */
 MemImage *mem_image_clone(MemImage *image);
+
+/* What vhd_file_info tells as the inode number; at first it is unlike that of any other image. */
+void mem_image_set_inode(MemImage *image, uint64_t inode);
 
 /* A file on image, which may be shared. writable false: all that changes the image fails with
  * EBADF. rename succeeds and does nothing. */

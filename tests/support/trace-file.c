@@ -10,6 +10,8 @@ struct Trace {
     unsigned files;
     uint64_t now;
     GPtrArray *entries; /* of TraceEntry, by begin */
+    void (*witness)(uint64_t event, void *data);
+    void *witness_data;
 };
 
 typedef struct TraceFile {
@@ -91,11 +93,76 @@ uint64_t trace_now(Trace *trace)
     return now;
 }
 
+static uint64_t count_event_locked(Trace *trace)
+{
+    trace->now++;
+    if (trace->witness)
+        trace->witness(trace->now, trace->witness_data);
+    return trace->now;
+}
+
+uint64_t trace_tick(Trace *trace)
+{
+    uint64_t now;
+
+    pthread_mutex_lock(&trace->mutex);
+    now = ++trace->now;
+    pthread_mutex_unlock(&trace->mutex);
+    return now;
+}
+
+void trace_set_witness(Trace *trace, void (*witness)(uint64_t event, void *data), void *data)
+{
+    pthread_mutex_lock(&trace->mutex);
+    trace->witness = witness;
+    trace->witness_data = data;
+    pthread_mutex_unlock(&trace->mutex);
+}
+
 void trace_clear(Trace *trace)
 {
     pthread_mutex_lock(&trace->mutex);
     g_ptr_array_set_size(trace->entries, 0);
     pthread_mutex_unlock(&trace->mutex);
+}
+
+/* What is covered */
+
+/* Whether the entry is a barrier on file that covers something at cut. */
+static bool is_barrier(const TraceEntry *entry, unsigned file, uint64_t cut)
+{
+    return entry->op == FILE_OP_BARRIER && entry->file == file && entry->end && entry->end <= cut &&
+           entry->result == 0;
+}
+
+/* An entry is covered if it ended, with success, before this event: the begin of the last barrier.
+ */
+static uint64_t cover_begin_locked(const Trace *trace, unsigned file, uint64_t cut)
+{
+    uint64_t begin = 0;
+
+    for (guint i = 0; i < trace->entries->len; i++) {
+        const TraceEntry *entry = g_ptr_array_index(trace->entries, i);
+
+        if (is_barrier(entry, file, cut))
+            begin = entry->begin;
+    }
+    return begin;
+}
+
+static uint64_t cover_begin(Trace *trace, unsigned file, uint64_t cut)
+{
+    uint64_t begin;
+
+    pthread_mutex_lock(&trace->mutex);
+    begin = cover_begin_locked(trace, file, cut);
+    pthread_mutex_unlock(&trace->mutex);
+    return begin;
+}
+
+static bool is_covered(const TraceEntry *entry, uint64_t cover)
+{
+    return entry->end && entry->end < cover && entry->result == 0 && !entry->given_up;
 }
 
 /* Recording */
@@ -113,17 +180,33 @@ static TraceEntry *record_begin(TraceFile *file, const TraceEntry *what)
 
     entry->file = file->number;
     pthread_mutex_lock(&trace->mutex);
-    entry->begin = ++trace->now;
+    entry->begin = count_event_locked(trace);
     g_ptr_array_add(trace->entries, entry);
     pthread_mutex_unlock(&trace->mutex);
     return entry;
+}
+
+/* What returned before the barrier was called and is not on the disk yet. */
+static void give_up_locked(Trace *trace, const TraceEntry *barrier)
+{
+    uint64_t cover = cover_begin_locked(trace, barrier->file, UINT64_MAX);
+
+    for (guint i = 0; i < trace->entries->len; i++) {
+        TraceEntry *entry = g_ptr_array_index(trace->entries, i);
+
+        if (entry->file == barrier->file && entry->end && entry->end < barrier->begin &&
+            !is_covered(entry, cover))
+            entry->given_up = true;
+    }
 }
 
 static int record_end(TraceFile *file, TraceEntry *entry, int result)
 {
     pthread_mutex_lock(&file->trace->mutex);
     entry->result = result;
-    entry->end = ++file->trace->now;
+    if (entry->op == FILE_OP_BARRIER && result < 0)
+        give_up_locked(file->trace, entry);
+    entry->end = count_event_locked(file->trace);
     pthread_mutex_unlock(&file->trace->mutex);
     return result;
 }
@@ -281,33 +364,6 @@ VhdFile *trace_file_new(VhdFile *inner, Trace *trace)
 
 /* Rebuilding */
 
-/* Whether the entry is a barrier on file that covers something at cut. */
-static bool is_barrier(const TraceEntry *entry, unsigned file, uint64_t cut)
-{
-    return entry->op == FILE_OP_BARRIER && entry->file == file && entry->end && entry->end <= cut &&
-           entry->result == 0;
-}
-
-/* An entry is covered if it ended, with success, before this event: the begin of the last barrier.
- */
-static uint64_t cover_begin(Trace *trace, unsigned file, uint64_t cut)
-{
-    uint64_t begin = 0;
-
-    for (size_t i = 0; i < trace_length(trace); i++) {
-        const TraceEntry *entry = trace_entry(trace, i);
-
-        if (is_barrier(entry, file, cut))
-            begin = entry->begin;
-    }
-    return begin;
-}
-
-static bool is_covered(const TraceEntry *entry, uint64_t cover)
-{
-    return entry->end && entry->end < cover && entry->result == 0;
-}
-
 bool trace_covered(Trace *trace, const TraceEntry *entry, uint64_t cut)
 {
     return is_covered(entry, cover_begin(trace, entry->file, cut));
@@ -402,33 +458,102 @@ static void apply_length(MemImage *image, const TraceEntry *entry)
         mem_image_resize(image, entry->off + entry->len);
 }
 
+struct TraceCut {
+    MemImage *image; /* with all that lies before the first doubt */
+    GArray *entries; /* of TraceEntry from there on, as they stood at the cut */
+    uint64_t cover;
+};
+
+/* A covered entry is applied whole, another as choose says. */
+static void apply_entry(MemImage *image, const TraceEntry *entry, bool covered, TraceChooser choose,
+                        void *data)
+{
+    if (entry->op == FILE_OP_RESIZE || entry->op == FILE_OP_CLAIM) {
+        if (covered || choose(entry, 0, data))
+            apply_length(image, entry);
+    } else if (covered) {
+        apply_covered(image, entry);
+    } else {
+        apply_doubtful(image, entry, choose, data);
+    }
+}
+
+static bool changes_image(const TraceEntry *entry)
+{
+    return entry->op == FILE_OP_WRITE || entry->op == FILE_OP_PUNCH ||
+           entry->op == FILE_OP_RESIZE || entry->op == FILE_OP_CLAIM;
+}
+
+TraceCut *trace_cut_new(Trace *trace, unsigned file, MemImage *base, uint64_t at)
+{
+    TraceCut *cut = g_new0(TraceCut, 1);
+
+    cut->image = mem_image_clone(base);
+    cut->entries = g_array_new(FALSE, FALSE, sizeof(TraceEntry));
+    pthread_mutex_lock(&trace->mutex);
+    cut->cover = cover_begin_locked(trace, file, at);
+    for (guint i = 0; i < trace->entries->len; i++) {
+        TraceEntry entry = *(TraceEntry *)g_ptr_array_index(trace->entries, i);
+
+        if (entry.begin > at)
+            break;
+        if (entry.end > at) { /* the chooser is not to know the future */
+            entry.end = 0;
+            entry.result = 0;
+            entry.given_up = false;
+        }
+        if (entry.file != file || !changes_image(&entry))
+            continue;
+        if (cut->entries->len == 0 && is_covered(&entry, cut->cover))
+            apply_entry(cut->image, &entry, true, NULL, NULL);
+        else
+            g_array_append_val(cut->entries, entry);
+    }
+    pthread_mutex_unlock(&trace->mutex);
+    return cut;
+}
+
+void trace_cut_free(TraceCut *cut)
+{
+    if (!cut)
+        return;
+    mem_image_unref(cut->image);
+    g_array_unref(cut->entries);
+    g_free(cut);
+}
+
+MemImage *trace_cut_image(TraceCut *cut, TraceChooser choose, void *data)
+{
+    MemImage *image = mem_image_clone(cut->image);
+
+    for (guint i = 0; i < cut->entries->len; i++) {
+        const TraceEntry *entry = &g_array_index(cut->entries, TraceEntry, i);
+
+        apply_entry(image, entry, is_covered(entry, cut->cover), choose, data);
+    }
+    return image;
+}
+
+static bool count_doubt(const TraceEntry *entry, uint64_t sector, void *data)
+{
+    (void)entry;
+    (void)sector;
+    ++*(unsigned *)data;
+    return true;
+}
+
+unsigned trace_cut_doubts(TraceCut *cut)
+{
+    unsigned count = 0;
+
+    mem_image_unref(trace_cut_image(cut, count_doubt, &count));
+    return count;
+}
+
 MemImage *trace_rebuild(Trace *trace, unsigned file, MemImage *base, uint64_t cut,
                         TraceChooser choose, void *data)
 {
-    MemImage *image = mem_image_clone(base);
-    uint64_t cover = cover_begin(trace, file, cut);
+    g_autoptr(TraceCut) prepared = trace_cut_new(trace, file, base, cut);
 
-    for (size_t i = 0; i < trace_length(trace); i++) {
-        TraceEntry entry = *trace_entry(trace, i);
-        bool covered = is_covered(&entry, cover);
-
-        if (entry.begin > cut)
-            break;
-        if (entry.end > cut) { /* the chooser is not to know the future */
-            entry.end = 0;
-            entry.result = 0;
-        }
-        if (entry.file != file)
-            continue;
-        if (entry.op == FILE_OP_RESIZE || entry.op == FILE_OP_CLAIM) {
-            if (covered || choose(&entry, 0, data))
-                apply_length(image, &entry);
-        } else if (entry.op == FILE_OP_WRITE || entry.op == FILE_OP_PUNCH) {
-            if (covered)
-                apply_covered(image, &entry);
-            else
-                apply_doubtful(image, &entry, choose, data);
-        }
-    }
-    return image;
+    return trace_cut_image(prepared, choose, data);
 }

@@ -12,7 +12,8 @@
  * have reached it in part: each sector of 512 bytes of a write or punch, and each resize or claim,
  * by itself, in any combination, operations still under way too. Where several wrote one sector,
  * what reached the disk is in the order of the calls. (Writes of one sector that overlap in time
- * are not told apart; the engine makes none.)
+ * are not told apart; the engine makes none.) A barrier that fails gives up what it was to cover:
+ * the kernel counts those pages as written, so no later barrier covers them.
  *
  * Ownership: a Trace is counted; each wrapping file holds a reference. Closing the wrapper closes
  * the inner file. Locking: files of one Trace may be used from any thread; the functions that read
@@ -36,6 +37,7 @@ typedef struct TraceEntry {
     uint64_t off, len; /* bytes; of a resize, len is the new length */
     uint8_t *data;     /* of a write: a copy of its len bytes; else NULL */
     int result;        /* 0 or -errno, once it has returned */
+    bool given_up;     /* a barrier that was to cover it has failed */
 } TraceEntry;
 
 Trace *trace_new(void);
@@ -53,6 +55,14 @@ const TraceEntry *trace_entry(Trace *trace, size_t i);
 
 /* The number of the last event, 0 before the first: a cut here or later has all of the record. */
 uint64_t trace_now(Trace *trace);
+
+/* Count an event that is no operation, so that a test can tell what came before what. Returns its
+ * number. */
+uint64_t trace_tick(Trace *trace);
+
+/* Call witness at each event of an operation from now on, before any further event can happen. It
+ * may not use trace. NULL: nobody. */
+void trace_set_witness(Trace *trace, void (*witness)(uint64_t event, void *data), void *data);
 
 /* Forget all entries; the count of events goes on. */
 void trace_clear(Trace *trace);
@@ -77,6 +87,20 @@ typedef struct TraceRandom {
     uint64_t state;       /* the seed at first; not 0 */
     uint64_t entry, fate; /* its own, 0 at first */
 } TraceRandom;
+
+/* One cut, prepared for making many images of it. Valid until the trace gets more entries. */
+typedef struct TraceCut TraceCut;
+
+/* The arguments are those of trace_rebuild. Caller frees. */
+TraceCut *trace_cut_new(Trace *trace, unsigned file, MemImage *base, uint64_t cut);
+void trace_cut_free(TraceCut *cut);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TraceCut, trace_cut_free)
+
+/* How often a chooser is asked for one image. */
+unsigned trace_cut_doubts(TraceCut *cut);
+
+/* An image of the cut. Caller unrefs. */
+MemImage *trace_cut_image(TraceCut *cut, TraceChooser choose, void *data);
 
 /* The image that a loss of power just after event cut leaves of a file that was base when the
  * record began. An operation with begin > cut has not happened, one with end > cut was under way.
