@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vhd/break.h"
 #include "vhd/error.h"
 #include "vhd/resolve.h"
 
@@ -192,7 +193,7 @@ static bool accept_parent(Opening *opening, VhdImage *child, VhdImage *parent, G
                     vhd_image_name(parent), vhd_image_name(child));
         return false;
     }
-    if (!opening->probe && opening->options->writable)
+    if (!opening->probe && opening->options->writable && !VHD_BROKEN(PARENT_SYNC))
         err = vhd_file_barrier(vhd_image_file(parent));
     if (err) {
         vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(parent), "sync it", -err);

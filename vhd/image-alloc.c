@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/break.h"
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
 {
@@ -70,11 +71,11 @@ static int prepare_slot(VhdImage *image, uint32_t entry, bool used_before)
     uint64_t data_bytes = (uint64_t)image->layout.block_sectors * VHD_SECTOR_BYTES;
     uint64_t end = bitmap_off + bitmap_bytes + data_bytes;
     int result = 0;
-    if (used_before)
+    if (used_before && !VHD_BROKEN(STALE_SPACE))
         result = vhd_file_punch(image->file, VHD_IO_DATA, bitmap_off + bitmap_bytes, data_bytes);
     if (result == 0)
         result = vhd_file_claim(image->file, bitmap_off, bitmap_bytes);
-    if (result == 0)
+    if (result == 0 && !VHD_BROKEN(FOOTER_CLAIM))
         result = vhd_file_claim(image->file, vhd_image_footer_off(end), VHD_FOOTER_BYTES);
     return result;
 }
@@ -172,7 +173,8 @@ int vhd_image_begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors
 static void publish_entry_locked(VhdImage *image, VhdBlock *block)
 {
     VhdPendingRecord record = {VHD_PENDING_BLOCK, block->index, block->entry, 0};
-    vhd_image_log_locked(image, &record);
+    if (!VHD_BROKEN(LOG_BLOCK))
+        vhd_image_log_locked(image, &record);
     block->published = true;
     vhd_image_set_entry_locked(image, block->index, block->entry);
     vhd_block_mark_dirty_locked(image, block);
@@ -192,7 +194,8 @@ static int publish_locked(VhdImage *image, VhdBlock *block, uint32_t start, uint
         publish_entry_locked(image, block);
     if (!bitmap_all_set(block->bits, start, count)) {
         VhdPendingRecord record = {VHD_PENDING_BITS, block->index, start, count};
-        vhd_image_log_locked(image, &record);
+        if (!VHD_BROKEN(LOG_BITS))
+            vhd_image_log_locked(image, &record);
         vhd_block_set_bits_locked(image, block, start, count);
     }
     return 0;

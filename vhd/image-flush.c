@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/break.h"
 
 typedef struct FlushWrite {
     VhdIoKind kind;
@@ -102,8 +103,9 @@ static void copy_block_locked(VhdImage *image, FlushSet *set, VhdBlock *block)
     FlushedBlock copy = {block->index, block->entry, g_memdup2(block->dirty, dirty_bytes),
                          block->is_new};
     if (block->is_new)
-        add_write(set->stage1, VHD_IO_BITMAP, (uint64_t)block->entry * VHD_SECTOR_BYTES,
-                  block->bits, vhd_image_bitmap_bytes(image));
+        add_write(VHD_BROKEN(NEW_BITMAP) ? set->stage2 : set->stage1, VHD_IO_BITMAP,
+                  (uint64_t)block->entry * VHD_SECTOR_BYTES, block->bits,
+                  vhd_image_bitmap_bytes(image));
     else
         add_dirty_sectors(image, set, block);
     g_array_append_val(set->blocks, copy);
@@ -150,7 +152,8 @@ static void take_dirt_locked(VhdImage *image, FlushSet *set)
     if (image->footer_dirty)
         copy_footer_locked(image, set);
     g_array_append_vals(set->limbo, image->limbo_slots->data, image->limbo_slots->len);
-    set->clear_batmap = image->limbo_slots->len > 0 && image->batmap && !image->batmap_cleared;
+    set->clear_batmap = image->limbo_slots->len > 0 && image->batmap && !image->batmap_cleared &&
+                        !VHD_BROKEN(BATMAP_CLEAR);
     g_array_set_size(image->limbo_slots, 0);
     set->entries = image->dirty_entries;
     set->bytes = image->dirty_bytes;
@@ -161,6 +164,8 @@ static void take_dirt_locked(VhdImage *image, FlushSet *set)
     set->base.bat_checksum = image->bat_checksum;
     if (image->pending)
         set->log_tail = vhd_pending_tail(vhd_pending_store_log(image->pending));
+    if (image->pending && VHD_BROKEN(LOG_DROP_EARLY))
+        vhd_pending_drop(vhd_pending_store_log(image->pending), set->log_tail, &set->base);
 }
 
 /* The block that a copy was taken of, NULL if it was released meanwhile. */
@@ -231,7 +236,7 @@ static int barrier(VhdImage *image)
     int result = vhd_file_barrier(image->file);
     pthread_mutex_lock(&image->lock);
     image->barriers++;
-    image->failed = image->failed || result < 0;
+    image->failed = image->failed || (result < 0 && !VHD_BROKEN(POISON));
     pthread_mutex_unlock(&image->lock);
     return result;
 }
@@ -243,7 +248,20 @@ static void make_old(VhdImage *image, FlushSet *set)
     for (unsigned i = 0; i < set->blocks->len; i++) {
         VhdBlock *block = find_copied_locked(image, &g_array_index(set->blocks, FlushedBlock, i));
         if (block)
-            block->is_new = false;
+            block->is_new = VHD_BROKEN(STAYS_NEW) && block->is_new;
+    }
+    pthread_mutex_unlock(&image->lock);
+}
+
+/* What a flush must not do, see vhd/break.h. */
+static void copy_bits_late(VhdImage *image, FlushSet *set)
+{
+    pthread_mutex_lock(&image->lock);
+    for (unsigned i = 0; i < set->blocks->len; i++) {
+        VhdBlock *block = find_copied_locked(image, &g_array_index(set->blocks, FlushedBlock, i));
+        if (block)
+            add_write(set->stage2, VHD_IO_BITMAP, (uint64_t)block->entry * VHD_SECTOR_BYTES,
+                      block->bits, vhd_image_bitmap_bytes(image));
     }
     pthread_mutex_unlock(&image->lock);
 }
@@ -253,13 +271,15 @@ static int write_set(VhdImage *image, FlushSet *set)
     int result = set->clear_batmap ? vhd_image_clear_batmap(image) : 0;
     if (result == 0)
         result = write_all(image, set->stage1);
-    if (result == 0)
+    if (result == 0 && !(set->stage2->len ? VHD_BROKEN(DATA_BARRIER) : VHD_BROKEN(PLAIN_BARRIER)))
         result = barrier(image);
     if (result < 0 || set->stage2->len == 0)
         return result;
     make_old(image, set);
+    if (VHD_BROKEN(LATE_COPY))
+        copy_bits_late(image, set);
     result = write_all(image, set->stage2);
-    return result == 0 ? barrier(image) : result;
+    return result == 0 && !VHD_BROKEN(LAST_BARRIER) ? barrier(image) : result;
 }
 
 /* What their BAT entries named no more is free from here on, and shows it: zeros that check does

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vhd/be.h"
+#include "vhd/break.h"
 #include "vhd/error.h"
 
 /* ---- footers */
@@ -212,6 +213,8 @@ static bool may_open_for_writing(VhdFile *file, const VhdFileInfo *info,
 /* Nothing is believed that did not reach the disk (invariant 7). */
 static bool sync_before_reading(VhdFile *file, uint64_t file_bytes, GError **error)
 {
+    if (VHD_BROKEN(OPEN_SYNC))
+        return true;
     int result = vhd_file_barrier(file);
     if (result < 0) {
         vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "sync", -result);
@@ -239,7 +242,7 @@ static bool restore_copy(VhdImage *image, GError **error)
 /* Behind the trailing footer's place if it is there, else behind everything. */
 static void find_data_end(VhdImage *image, const Footers *footers, uint64_t file_bytes)
 {
-    if (slot_is_good(&footers->trailing))
+    if (slot_is_good(&footers->trailing) || VHD_BROKEN(LENGTH))
         image->data_end = footers->trailing.off;
     else
         image->data_end = (file_bytes + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
@@ -293,7 +296,8 @@ static bool open_body(VhdImage *image, const VhdImageOptions *options, const Foo
     if (!vhd_image_load_bat(image, error))
         return false;
     image->footer_end = image->data_end;
-    if (image->writable && !slot_is_good(&footers->copy) && !restore_copy(image, error))
+    if (image->writable && !slot_is_good(&footers->copy) && !VHD_BROKEN(COPY_RESTORE) &&
+        !restore_copy(image, error))
         return false;
     return vhd_image_attach_pending(image, options, error);
 }

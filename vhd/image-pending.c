@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/break.h"
 #include "vhd/error.h"
 
 int vhd_image_log_room_locked(VhdImage *image, unsigned records)
@@ -214,6 +215,8 @@ static bool take_over(VhdImage *image, VhdPendingStore *store, GError **error)
         return false;
     }
     image->pending = store;
+    if (VHD_BROKEN(REPLAY_FORGETS))
+        vhd_pending_format(log, &image->pending_base);
     int result = vhd_image_flush(image);
     if (result < 0)
         vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name,

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/break.h"
 
 static int check_range(VhdImage *image, uint64_t sector, uint64_t sectors)
 {
@@ -74,7 +75,7 @@ static int release_block(VhdImage *image, uint32_t index)
             vhd_block_drop_locked(image, block);
         bitmap_clear(image->full, index, 1);
         vhd_image_set_entry_locked(image, index, VHD_BAT_UNUSED);
-        g_array_append_val(image->limbo_slots, entry);
+        g_array_append_val(VHD_BROKEN(LIMBO) ? image->free_slots : image->limbo_slots, entry);
     }
     pthread_mutex_unlock(&image->lock);
     return result;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/break.h"
 #include "vhd/error.h"
 
 void vhd_image_warn(const VhdImageOptions *options, const char *format, ...)
@@ -76,7 +77,11 @@ int vhd_image_finish(VhdImage *image)
 {
     if (!image->writable)
         return 0;
-    int result = vhd_image_flush(image);
+    int result = VHD_BROKEN(BATMAP_EARLY) ? vhd_image_write_batmap(image) : 0;
+    if (result == 0)
+        result = vhd_image_flush(image);
+    if (result == 0 && VHD_BROKEN(CUT_EARLY))
+        result = cut_overgrowth(image);
     if (result == 0 &&
         image->footer_dirty) /* that flush gave back the last block: the footer moves up */
         result = vhd_image_flush(image);

@@ -6,7 +6,7 @@
 #
 # Rooms are stacked, and an include may only point down or sideways:
 #
-#   be bitmap < format layout locator < error file* lock < image* pending* < chain resolve
+#   be bitmap break < format layout locator < error file* lock < image* pending* < chain resolve
 #      < disk* ranges workers timer < check* repair* op-* < cli
 #
 # The handler sees the engine through disk.h alone. A header NAME-private.h is for the files of room
@@ -25,7 +25,7 @@ fault() { # WHERE TEXT
 # Height of a file of vhd/ (its name, without folder and ending), or nothing if no room is known.
 height_of() {
     case $1 in
-    be | bitmap) echo 0 ;;
+    be | bitmap | break) echo 0 ;;
     format | layout | locator) echo 1 ;;
     error | file | file-* | lock) echo 2 ;;
     image | image-* | pending | pending-*) echo 3 ;;
