@@ -236,7 +236,10 @@ static int barrier(VhdImage *image)
     int result = vhd_file_barrier(image->file);
     pthread_mutex_lock(&image->lock);
     image->barriers++;
-    image->failed = image->failed || (result < 0 && !VHD_BROKEN(POISON));
+    if (result < 0 && !VHD_BROKEN(POISON)) {
+        image->failed = true;
+        vhd_image_forget_log_locked(image);
+    }
     pthread_mutex_unlock(&image->lock);
     return result;
 }

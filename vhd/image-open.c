@@ -210,14 +210,28 @@ static bool may_open_for_writing(VhdFile *file, const VhdFileInfo *info,
     return false;
 }
 
-/* Nothing is believed that did not reach the disk (invariant 7). */
-static bool sync_before_reading(VhdFile *file, uint64_t file_bytes, GError **error)
+/* The sync failed: the data that a log speaks of may be lost, and the next sync will not say so. */
+static void give_up_log(VhdImage *image, const VhdImageOptions *options, uint64_t file_bytes)
 {
+    Footers footers;
+    if (!read_footers(image->file, file_bytes, &footers, NULL))
+        return;
+    const FooterSlot *slot = slot_is_good(&footers.copy) ? &footers.copy : &footers.trailing;
+    if (slot_is_good(slot))
+        vhd_image_give_up_log(image, options, slot->footer.uuid);
+}
+
+/* Nothing is believed that did not reach the disk (invariant 7). */
+static bool sync_before_reading(VhdImage *image, const VhdImageOptions *options,
+                                uint64_t file_bytes, GError **error)
+{
+    VhdFile *file = image->file;
     if (VHD_BROKEN(OPEN_SYNC))
         return true;
     int result = vhd_file_barrier(file);
     if (result < 0) {
         vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "sync", -result);
+        give_up_log(image, options, file_bytes);
         return false;
     }
     /* All of it: bitmaps lie everywhere, and a bit is worth what the data is that it speaks of. */
@@ -315,7 +329,7 @@ static bool open_into(VhdImage *image, const VhdImageOptions *options, GError **
         return false;
     }
     if (!may_open_for_writing(image->file, &info, options, error) ||
-        (options->writable && !sync_before_reading(image->file, info.bytes, error)) ||
+        (options->writable && !sync_before_reading(image, options, info.bytes, error)) ||
         !read_footers(image->file, info.bytes, &footers, error))
         return false;
     const FooterSlot *slot = choose_footer(image->file, &footers, options, &read_only, error);

@@ -29,6 +29,29 @@ int vhd_image_log_room_locked(VhdImage *image, unsigned records)
     return 0;
 }
 
+void vhd_image_give_up_log(VhdImage *image, const VhdImageOptions *options,
+                           const uint8_t uuid[static VHD_UUID_BYTES])
+{
+    VhdPendingBase base = {.file_bytes = 0};
+    memcpy(base.uuid, uuid, sizeof base.uuid);
+    if (vhd_pending_store_identify(image->file, &base) < 0)
+        return;
+    g_autofree char *path = vhd_pending_store_path(&base, options->pending_dir);
+    VhdPendingStore *store = vhd_pending_store_open(path, false, NULL, NULL);
+    VhdPending *log = store ? vhd_pending_store_log(store) : NULL;
+    if (log && vhd_pending_valid(log, &base))
+        vhd_pending_drop(log, vhd_pending_tail(log), &base);
+    vhd_pending_store_close(store, false);
+}
+
+void vhd_image_forget_log_locked(VhdImage *image)
+{
+    if (!image->pending)
+        return;
+    VhdPending *log = vhd_pending_store_log(image->pending);
+    vhd_pending_drop(log, vhd_pending_tail(log), &image->pending_base);
+}
+
 void vhd_image_log_locked(VhdImage *image, const VhdPendingRecord *record)
 {
     if (image->pending)

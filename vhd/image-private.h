@@ -144,6 +144,13 @@ bool vhd_image_attach_pending(VhdImage *image, const VhdImageOptions *options, G
 /* Make sure that so many records fit; where they do not, flush (the lock is let go meanwhile). 0 or
  * -errno. */
 int vhd_image_log_room_locked(VhdImage *image, unsigned records);
+/* The log that waits for the image of this uuid, not attached yet, is emptied. */
+void vhd_image_give_up_log(VhdImage *image, const VhdImageOptions *options,
+                           const uint8_t uuid[static VHD_UUID_BYTES]);
+/* A barrier failed: data that the records speak of may be lost, and with a record replayed its
+ * sectors would show neither the old nor the new. What was not flushed is old or new without them.
+ */
+void vhd_image_forget_log_locked(VhdImage *image);
 /* Append one of those. What it says must be in memory before the lock is let go: a flush drops the
  * record then. */
 void vhd_image_log_locked(VhdImage *image, const VhdPendingRecord *record);

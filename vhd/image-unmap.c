@@ -67,6 +67,8 @@ static int release_block(VhdImage *image, uint32_t index)
     result = vhd_block_get_locked(image, index, &block); /* waits for one that is being read */
     if (result == 0)
         result = vhd_image_log_room_locked(image, 1);
+    if (result == 0 && image->failed)
+        result = -EIO;
     if (result == 0) {
         VhdPendingRecord record = {VHD_PENDING_RELEASE, index, entry, 0};
         vhd_image_log_locked(image, &record);

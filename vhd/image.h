@@ -22,8 +22,9 @@
  * blocks go beyond what is there; blocks that no BAT entry names are leaks for check.
  *  6. Parents are opened read-only, synced once, and writers kept away from them.
  *  7. After a failed barrier nothing more is written to that image: writes fail, reads go on, until
- * it is opened anew. Opening for writing starts with a sync and with dropping cached metadata. A
- * failed write is no failed barrier: it stays dirty and the next flush tries again.
+ * it is opened anew; what waits in its pending log is given up, for the data may be lost. Opening
+ * for writing starts with a sync and with dropping cached metadata. A failed write is no failed
+ * barrier: it stays dirty and the next flush tries again.
  *  8. After power loss a flushed write is there; an unflushed one is, sector by sector, old or new,
  * never anything else.
  *  9. In a dynamic image a sector never written reads as zeros, after power loss too, also where a
