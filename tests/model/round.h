@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "tests/support/model-chain.h"
 #include "tests/model/ops.h"
+#include "tests/support/model-chain.h"
 
 typedef enum Mode {
     MODE_SINGLE,  /* one thread, every read compared */
