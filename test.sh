@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/support/packages.sh
 . tests/support/packages.sh
 
-labels=(meta unit fuzz model cli interop handler runner clang asan tsan vm)
-long_labels=(vm-long fuzz-long model-long clean-root)
+labels=(meta unit fuzz model crash cli interop handler runner clang asan tsan vm)
+long_labels=(vm-long fuzz-long model-long crash-long clean-root)
 passed=0 failed=0 skipped=0
 
 usage() {
@@ -21,12 +21,13 @@ Labels, all run by default:
   unit      each room by itself
   fuzz      the fuzz targets, replaying their corpora
   model     random requests against a flat array
+  crash     power cuts and deaths of the process, 200,000 crash images; each rule broken in turn
   cli       vhdctl
   interop   qemu-img and libvhdi beside us
   handler   handler_vhd.so, driven as tcmu-runner drives it; the plug-in ABI
   runner    that driver, with Debian's handler_qcow.so and with ours
   clang     builds everything with clang
-  asan      unit, fuzz, model, cli, handler, runner under address and undefined sanitizers
+  asan      unit, fuzz, model, crash, cli, handler, runner under address and undefined sanitizers
   tsan      unit, model, handler under the thread sanitizer
   vm        the real tcmu-runner and kernel target in a virtual machine
 
@@ -106,15 +107,17 @@ run_script() { # COMMAND...
 
 run_label() { # LABEL
     case $1 in
+    crash) run_ctest dev crash crash-mutants ;;
     meta | unit | fuzz | model | cli | interop | handler | runner) run_ctest dev "$1" ;;
     clang) run_build clang -D CMAKE_C_COMPILER=clang ;;
-    asan) run_ctest asan unit fuzz model cli handler runner ;;
+    asan) CRASH_IMAGES=5000 run_ctest asan unit fuzz model crash cli handler runner ;;
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
     tsan) G_SLICE=always-malloc run_ctest tsan unit model handler ;;
     vm) run_vm ;;
     vm-long) VHD_VM_LONG=yes run_vm ;; # iSCSI, the examples, boots and conformance, too
     fuzz-long) run_script tests/fuzz/run 600 ;;
     model-long) MODEL_SECONDS=1800 run_ctest dev model ;;
+    crash-long) CRASH_IMAGES=500000 CRASH_SEED=$(date +%s) run_ctest dev crash ;; # each of two
     clean-root) run_script tests/clean-root/run ;;
     *)
         echo "test.sh: no label is called '$1'; ./test.sh --help lists them" >&2
