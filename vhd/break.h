@@ -14,6 +14,7 @@ typedef enum VhdBreak {
     VHD_BREAK_PLAIN_BARRIER,  /* none where no metadata are dirty */
     VHD_BREAK_NEW_BITMAP,     /* of a new block: written with the BAT, not before it */
     VHD_BREAK_LATE_COPY,      /* stage 2 writes bits set since stage 1 began */
+    VHD_BREAK_FLUSH_JOIN,     /* a flush is satisfied by one that began before it came */
     VHD_BREAK_STAYS_NEW,      /* a block whose BAT entry was handed to a write */
     VHD_BREAK_FOOTER_CLAIM,   /* no space claimed for the footer behind a new block */
     VHD_BREAK_LIMBO,          /* space is free before the removal of its entry is durable */

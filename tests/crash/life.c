@@ -20,6 +20,12 @@ LifePlan life_plan(Rng *rng)
     plan.requests = (unsigned)(plan.threads > 1 ? rng_range(rng, 6, 16) : rng_range(rng, 8, 40));
     plan.faults = plan.threads == 1 && rng_one_in(rng, 2);
     plan.fill_log = plan.threads == 1 && rng_one_in(rng, 20);
+    plan.discard = plan.end == LIFE_CLOSED && rng_one_in(rng, 4);
+    /* Nothing else may wait for a flush then. */
+    plan.hold_flushes = plan.threads == 1 && plan.end != LIFE_BARRIER_FAILED && !plan.faults &&
+                        !plan.fill_log && !plan.writethrough && rng_one_in(rng, 2);
+    if (plan.hold_flushes)
+        return plan;
     if (rng_one_in(rng, 3))
         plan.bounds.entries = (unsigned)rng_range(rng, 1, 12);
     if (rng_one_in(rng, 6))
@@ -145,6 +151,7 @@ static void plant_fault(Life *life, Rng *rng)
         int kind, error;
     } faults[] = {
         {FILE_OP_WRITE, VHD_IO_DATA, EIO},      {FILE_OP_WRITE, VHD_IO_DATA, ENOSPC},
+        {FILE_OP_WRITE, VHD_IO_DATA, EIO},      {FILE_OP_WRITE, VHD_IO_DATA, ENOSPC},
         {FILE_OP_WRITE, VHD_IO_BITMAP, EIO},    {FILE_OP_WRITE, VHD_IO_BAT, ENOSPC},
         {FILE_OP_WRITE, VHD_IO_FOOTER, EIO},    {FILE_OP_WRITE, VHD_IO_BATMAP, EIO},
         {FILE_OP_CLAIM, FILE_KIND_ANY, ENOSPC}, {FILE_OP_PUNCH, VHD_IO_DATA, EIO},
@@ -154,7 +161,7 @@ static void plant_fault(Life *life, Rng *rng)
         .op = faults[which].op,
         .kind = faults[which].kind,
         .error = faults[which].error,
-        .nth = (unsigned)rng_range(rng, 1, 2),
+        .nth = rng_one_in(rng, 4) ? 2 : 1,
         .bytes = faults[which].op == FILE_OP_WRITE ? rng_below(rng, 6) * SECTOR_BYTES : 0,
     };
 
@@ -212,14 +219,19 @@ static void run_threads(Life *life)
 
     life->rig->last_id += 1u << 24; /* no two requests of a rig are alike */
     for (unsigned i = 0; i < count; i++)
-        workers[i] =
-            (Worker){life, {rng_next(&life->rig->rng)}, i, count, life->rig->last_id + (i << 20)};
+        workers[i] = (Worker){.life = life,
+                              .rng = {rng_next(&life->rig->rng)},
+                              .index = i,
+                              .count = count,
+                              .last_id = life->rig->last_id + (i << 20)};
     for (unsigned i = 1; i < count; i++)
         if (pthread_create(&threads[i], NULL, run_thread, &workers[i]) != 0)
             g_error("no thread can be started");
     run_thread(&workers[0]);
     for (unsigned i = 1; i < count; i++)
         pthread_join(threads[i], NULL);
+    if (life->plan.discard)
+        request_discard_all(&workers[0]);
 }
 
 static void end(Life *life)

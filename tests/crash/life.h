@@ -16,9 +16,11 @@ typedef struct LifePlan {
     unsigned threads;  /* 1: repeats exactly */
     unsigned requests; /* of each thread */
     LifeEnd end;
-    bool faults; /* single operations fail now and then */
+    bool faults;  /* single operations fail now and then */
+    bool discard; /* the whole disk before it is closed */
     bool writethrough;
-    bool fill_log; /* so that it becomes full; one thread */
+    bool fill_log;     /* so that it becomes full; one thread */
+    bool hold_flushes; /* others write while one is in its barrier; one thread */
     VhdDiskBounds bounds;
 } LifePlan;
 

@@ -28,18 +28,39 @@ static void wake(VhdRequest *request, int result)
     pthread_mutex_unlock(&waiter->lock);
 }
 
+static void start(VhdDisk *disk, VhdRequest *request, Waiter *waiter)
+{
+    *waiter = (Waiter){.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    request->done = wake;
+    request->data = waiter;
+    vhd_disk_submit(disk, request);
+}
+
+static bool is_done(Waiter *waiter)
+{
+    bool done;
+
+    pthread_mutex_lock(&waiter->lock);
+    done = waiter->is_done;
+    pthread_mutex_unlock(&waiter->lock);
+    return done;
+}
+
+static int wait_for(Waiter *waiter)
+{
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->is_done)
+        pthread_cond_wait(&waiter->wake, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+    return waiter->result;
+}
+
 static int perform(VhdDisk *disk, VhdRequest *request)
 {
-    Waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    Waiter waiter;
 
-    request->done = wake;
-    request->data = &waiter;
-    vhd_disk_submit(disk, request);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.is_done)
-        pthread_cond_wait(&waiter.wake, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    return waiter.result;
+    start(disk, request, &waiter);
+    return wait_for(&waiter);
 }
 
 /* ---- where */
@@ -94,6 +115,22 @@ static Range choose_owned(Worker *worker)
     for (range.sectors = 0; range.sectors < most && owns(worker, range.sector + range.sectors);)
         range.sectors++;
     return range;
+}
+
+static Range choose_range(Worker *worker)
+{
+    return worker->count > 1 ? choose_owned(worker) : choose_anywhere(worker);
+}
+
+/* A few sectors of the block that range begins in. */
+static Range beside(Worker *worker, Range range)
+{
+    uint64_t block = block_sectors(worker->life);
+
+    range.sector = range.sector / block * block + rng_below(&worker->rng, block);
+    range.sector = MIN(range.sector, worker->life->sectors - 1);
+    range.sectors = rng_range(&worker->rng, 1, 3);
+    return cut_at_end(worker->life, range);
 }
 
 /* ---- what */
@@ -166,16 +203,6 @@ static void note_sector(Worker *worker, const LedgerOp *noted, const VhdRequest 
     }
 }
 
-static void run_flush(Worker *worker)
-{
-    Life *life = worker->life;
-    VhdRequest request = {.op = VHD_OP_FLUSH};
-    uint64_t issued = trace_tick(life->opened.trace);
-
-    if (perform(life->disk, &request) == 0)
-        ledger_flushed(life->ledger, issued, trace_tick(life->opened.trace));
-}
-
 /* May this request fail? Any may once something failed on purpose. */
 static void judge_result(const Life *life, const VhdRequest *request, int result)
 {
@@ -187,10 +214,9 @@ static void judge_result(const Life *life, const VhdRequest *request, int result
                 life->rig->seed, request->op, request->off, g_strerror(-result));
 }
 
-static void run_change(Worker *worker, VhdOp op)
+static void run_change(Worker *worker, VhdOp op, Range range)
 {
     Life *life = worker->life;
-    Range range = worker->count > 1 ? choose_owned(worker) : choose_anywhere(worker);
     g_autofree uint8_t *bytes = NULL;
     VhdRequest request;
     struct iovec iov;
@@ -202,12 +228,13 @@ static void run_change(Worker *worker, VhdOp op)
     bytes = make_bytes(worker, op, range, ++worker->last_id);
     iov = (struct iovec){bytes, range.sectors * SECTOR_BYTES};
     iov.iov_len *= op == VHD_OP_COMPARE_AND_WRITE ? 2 : 1;
-    request = (VhdRequest){.op = op,
-                           .off = range.sector * SECTOR_BYTES,
-                           .len = range.sectors * SECTOR_BYTES,
-                           .fua = op != VHD_OP_UNMAP && rng_one_in(&worker->rng, 10),
-                           .iov = &iov,
-                           .iovcnt = 1};
+    request =
+        (VhdRequest){.op = op,
+                     .off = range.sector * SECTOR_BYTES,
+                     .len = range.sectors * SECTOR_BYTES,
+                     .fua = op != VHD_OP_UNMAP && !worker->held && rng_one_in(&worker->rng, 10),
+                     .iov = &iov,
+                     .iovcnt = 1};
     noted = ledger_op(life->ledger, trace_tick(life->opened.trace),
                       request.fua || life->plan.writethrough);
     for (uint64_t i = 0; i < range.sectors; i++)
@@ -220,12 +247,75 @@ static void run_change(Worker *worker, VhdOp op)
         ledger_failed(life->ledger, range.sector + i);
 }
 
+/* A flush in flight. */
+typedef struct Flushing {
+    VhdRequest request;
+    Waiter waiter;
+    uint64_t issued;
+} Flushing;
+
+static void start_flush(const Life *life, Flushing *flushing)
+{
+    flushing->request = (VhdRequest){.op = VHD_OP_FLUSH};
+    flushing->issued = trace_tick(life->opened.trace);
+    start(life->disk, &flushing->request, &flushing->waiter);
+}
+
+static void end_flush(const Life *life, Flushing *flushing)
+{
+    if (wait_for(&flushing->waiter) == 0)
+        ledger_flushed(life->ledger, flushing->issued, trace_tick(life->opened.trace));
+}
+
+static void run_flush(Worker *worker)
+{
+    Flushing flushing;
+
+    start_flush(worker->life, &flushing);
+    end_flush(worker->life, &flushing);
+}
+
+/* Others write, and flush, while one flush is in its first barrier. */
+static void run_held_flush(Worker *worker)
+{
+    Life *life = worker->life;
+    unsigned rule;
+    unsigned count = (unsigned)rng_range(&worker->rng, 1, 4);
+    bool twice = rng_one_in(&worker->rng, 2);
+    Range range = choose_range(worker);
+    Flushing first, second;
+
+    run_change(worker, VHD_OP_WRITE, range);
+    rule = faults_hold(life->opened.inner, FILE_OP_BARRIER, FILE_KIND_ANY, 1);
+    start_flush(life, &first);
+    while (!is_done(&first.waiter) && !faults_wait_held(life->opened.inner, rule, 20))
+        ;
+    worker->held = true;
+    for (unsigned i = 0; i < count; i++)
+        run_change(worker, rng_one_in(&worker->rng, 4) ? VHD_OP_UNMAP : VHD_OP_WRITE,
+                   i == 0 ? beside(worker, range) : choose_range(worker));
+    worker->held = false;
+    if (twice)
+        start_flush(life, &second);
+    faults_release(life->opened.inner, rule);
+    end_flush(life, &first);
+    if (twice)
+        end_flush(life, &second);
+}
+
+void request_discard_all(Worker *worker)
+{
+    run_change(worker, VHD_OP_UNMAP, (Range){0, worker->life->sectors});
+}
+
 void request_run(Worker *worker)
 {
     VhdOp op = choose_op(&worker->rng);
 
-    if (op == VHD_OP_FLUSH)
-        run_flush(worker);
+    if (op != VHD_OP_FLUSH)
+        run_change(worker, op, choose_range(worker));
+    else if (worker->life->plan.hold_flushes && rng_one_in(&worker->rng, 2))
+        run_held_flush(worker);
     else
-        run_change(worker, op);
+        run_flush(worker);
 }

@@ -4,9 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A disk of a few dozen blocks of a few sectors: thousands of its images are made in a second. */
-static const ModelLimits limits = {
-    .sectors = 320, .block_sectors = 32, .layer_bytes = 64u << 10, .depth = RIG_DEPTH};
+/* A disk of a few dozen blocks of a few sectors: thousands of its images are made in a second.
+ * Every other one has no parent, that there are enough dynamic ones. */
+static ModelLimits limits_of(uint64_t seed)
+{
+    return (ModelLimits){.sectors = 320,
+                         .block_sectors = 32,
+                         .layer_bytes = 64u << 10,
+                         .depth = seed % 2 ? RIG_DEPTH : 1};
+}
 
 static MemImage *load(const char *path)
 {
@@ -35,6 +41,7 @@ static VhdImage *open_parent(MemImage *bytes, const char *name)
 Rig *rig_new(uint64_t seed, const char *folder, const char *pending_dir, const char *judge_dir)
 {
     Rig *rig = g_new0(Rig, 1);
+    ModelLimits limits = limits_of(seed);
     VhdImage *top;
 
     rig->seed = seed;
