@@ -296,6 +296,10 @@ bool vhd_image_attach_pending(VhdImage *image, const VhdImageOptions *options, G
     memcpy(base->uuid, image->footer.uuid, sizeof base->uuid);
     int result = vhd_pending_store_identify(image->file, base);
     base->bat_checksum = image->bat_checksum;
+    if (result < 0 && result != -ENOENT) { /* a log may wait: its name is not known */
+        vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name, "look at", -result);
+        return false;
+    }
     if (result < 0 && image->writable)
         cannot_keep(image, options, g_strerror(-result));
     if (result < 0)

@@ -209,6 +209,33 @@ static void test_log_changes_while_read(void)
     teardown(&f);
 }
 
+/* Where the image cannot be looked at, nobody knows whether a log waits: it is not opened without
+ * it, neither for writing nor for reading. */
+static void test_log_not_known(void)
+{
+    Fixture f;
+    setup(&f, VHD_TYPE_DYNAMIC, 8 * MIB, 2 * MIB);
+    use_pending(&f);
+    g_assert_cmpint(write_sectors(f.image, 5, 1, 0x22), ==, 0);
+    vhd_image_unref(f.image);
+    for (int writable = 0; writable <= 1; writable++) {
+        g_autoptr(GError) error = NULL;
+        faults_fail(f.faults, FILE_OP_INFO, FILE_KIND_ANY, 2, EIO);
+        g_assert_null(open_again(&f, writable, NULL, &error));
+        g_assert_error(error, VHD_ERROR, VHD_ERROR_IO);
+        g_assert_cmpstr(error->message, ==, "a.vhd: cannot look at: Input/output error");
+        faults_clear(f.faults);
+    }
+    f.image = NULL;
+    g_autoptr(GError) error = NULL;
+    f.image = open_again(&f, true, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(sector_byte(f.image, 5), ==, 0x22);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    g_assert_cmpint(g_rmdir(f.pending_dir), ==, 0);
+    teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -217,6 +244,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/barrier-failed", test_barrier_failed);
     g_test_add_func("/image/log-of-another-state", test_log_of_another_state);
     g_test_add_func("/image/log-full", test_log_full);
+    g_test_add_func("/image/log-not-known", test_log_not_known);
     g_test_add_func("/image/pending-changes-while-read", test_log_changes_while_read);
     return g_test_run();
 }
