@@ -187,7 +187,9 @@ static bool make_child(VhdChain *chain, const ParentNames *names, const char *pa
         return false;
     if (target_publish(target, error))
         return true;
-    inode_unprotect(names->absolute, before);
+    /* Where the folder alone could not be synced, there is a child. */
+    if (!inode_is(path, target_file(target)))
+        inode_unprotect(names->absolute, before);
     return false;
 }
 

@@ -39,6 +39,15 @@ void inode_unprotect(const char *path, mode_t before)
         (void)!chmod(path, before);
 }
 
+bool inode_is(const char *path, VhdFile *file)
+{
+    VhdFileInfo info;
+    struct stat st;
+
+    return stat(path, &st) == 0 && vhd_file_info(file, &info) == 0 && st.st_dev == info.device &&
+           st.st_ino == info.inode;
+}
+
 mode_t inode_child_mode(mode_t parent)
 {
     mode_t readable = parent & READ_BITS;

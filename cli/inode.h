@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "vhd/file.h"
+
 /* Bytes that the file takes on its file system; 0 if that cannot be told. */
 uint64_t inode_used_bytes(const char *path);
 
@@ -16,6 +18,9 @@ bool inode_protect(const char *path, mode_t *before, GError **error);
 
 /* Put back what inode_protect took. Best effort. */
 void inode_unprotect(const char *path, mode_t before);
+
+/* Whether path is the very file that file is. */
+bool inode_is(const char *path, VhdFile *file);
 
 /* Mode of a child: the umask's, and what a class of users may not read of the parent it may neither
  * read nor write of the child. */
