@@ -157,13 +157,30 @@ static VhdFile *find_parent(Ancestry *walk, VhdImage *child, VhdCheckResult *res
     return file;
 }
 
+/* An image that was judged, but could not be opened again to find its parent. */
+static void report_unopened(const Ancestry *walk, VhdCheckResult *result, const GError *error)
+{
+    g_autofree char *text = NULL;
+
+    if (result->count[VHD_SEVERITY_ERROR] + result->count[VHD_SEVERITY_FAILED] > 0)
+        return; /* what is wrong with it has been told */
+    text = g_strdup_printf("its parent was not looked for: %s", error->message);
+    report(walk, result,
+           (VhdFinding){.code = VHD_FINDING_READ,
+                        .severity = VHD_SEVERITY_FAILED,
+                        .off = VHD_FINDING_NOWHERE,
+                        .text = text});
+}
+
 /* The parent of the image just judged, NULL where there is none to be had. Takes file. */
 static VhdFile *step_down(Ancestry *walk, VhdFile *file, VhdCheckResult *result, bool *raw)
 {
     VhdImageOptions head = {.headers_only = true};
-    g_autoptr(VhdImage) image = vhd_image_open(file, &head, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhdImage) image = vhd_image_open(file, &head, &error);
 
-    /* What is wrong with one that does not open has been told. */
+    if (!image)
+        report_unopened(walk, result, error);
     if (!image || vhd_image_layout(image)->type != VHD_TYPE_DIFFERENCING)
         return NULL;
     walk->layer++;
