@@ -117,6 +117,23 @@ in_use() {
     fail "nobody holds $1"
 }
 
+# held_by_qemu FILE OPTION...: a qemu-io, $holder, has FILE open until descriptor 6 is closed.
+held_by_qemu() {
+    local file=$1 _
+    shift
+    rm -f commands
+    mkfifo commands
+    qemu-io "$@" -f vpc "$file" <commands >said 2>&1 &
+    holder=$!
+    exec 6>commands
+    echo 'read 0 512' >&6
+    for _ in $(seq 200); do
+        grep -q 'read 512' said && return
+        sleep 0.05
+    done
+    fail "qemu-io does not open $file: $(<said)"
+}
+
 # Whether a reader would be refused now.
 is_busy() {
     ! "$VHDCTL" info --size "$1" >/dev/null 2>&1

@@ -300,6 +300,33 @@ static void assert_probe(Fixture *f, const VhdDiskOptions *options, const char *
     g_assert_cmpuint(strlen(f->log->str), >, strlen("2 \n"));
 }
 
+/* A file system without locks: a warning that names each file, and no more. */
+static void test_no_locks(void)
+{
+    Fixture f;
+    VhdDiskOptions options;
+    uint8_t buf[512] = {1};
+
+    setup(&f, &(Sample){.uuid = 2});
+    g_free(f.path);
+    f.path = sample_make(f.folder, "child.vhd",
+                         &(Sample){.uuid = 1, .parent = 2, .relative = "disk.vhd"});
+    options = options_of(&f);
+    for (FileOp op = FILE_OP_LOCK; op <= FILE_OP_LOCK_TEST; op++)
+        faults_add(f.faults,
+                   &(FaultRule){.op = op, .kind = FILE_KIND_ANY, .forever = true, .error = ENOLCK});
+    open_with(&f, &options, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *line = g_strdup_printf(
+            "1 %s/%s.vhd: its file system has no locks: nobody else is kept from writing it\n",
+            f.folder, i ? "disk" : "child");
+
+        g_assert_nonnull(strstr(f.log->str, line));
+    }
+    g_assert_cmpint(vhd_disk_write(f.disk, 0, buf, sizeof buf, true), ==, 0);
+    teardown(&f);
+}
+
 /* One who may not look must not learn from a refusal what is there. */
 static void test_probe(void)
 {
@@ -344,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/close-waits", test_close_waits);
     g_test_add_func("/disk/error-codes", test_error_codes);
     g_test_add_func("/disk/one-call-an-extent", test_one_call_an_extent);
+    g_test_add_func("/disk/no-locks", test_no_locks);
     g_test_add_func("/disk/probe", test_probe);
     return g_test_run();
 }
