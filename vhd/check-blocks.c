@@ -355,8 +355,24 @@ static bool load_batmap(Check *check, const VhdBatmapHeader *header, uint64_t he
     return true;
 }
 
+/* Blocks and the trailing footer are in use: a map over one is none. */
+static bool is_overrun(const Check *check, const VhdLayout *with)
+{
+    bool overrun =
+        vhd_layout_hit(with, check->room_end, check->file_bytes - check->room_end, false) != NULL;
+
+    for (size_t i = 0; !overrun && i < check->used_count; i++) {
+        VhdFault fault;
+
+        overrun = !vhd_layout_entry_ok(with, check->used[i].block, check->used[i].entry,
+                                       check->room_end, &fault);
+    }
+    return overrun;
+}
+
 static bool find_batmap(Check *check, GError **error)
 {
+    VhdLayout with = check->layout;
     uint64_t off = vhd_layout_batmap_header_off(&check->layout);
     uint8_t raw[VHD_BATMAP_BYTES];
     VhdBatmapHeader header;
@@ -375,10 +391,21 @@ static bool find_batmap(Check *check, GError **error)
             batmap_fault(check, &fault);
         return true;
     }
-    if (!vhd_layout_add_batmap(&check->layout, &header, &fault)) {
+    if (!vhd_layout_add_batmap(&with, &header, &fault)) {
         batmap_fault(check, &fault);
         return true;
     }
+    if (is_overrun(check, &with)) {
+        check_report(check,
+                     (VhdFinding){.code = VHD_FINDING_BATMAP,
+                                  .severity = VHD_SEVERITY_WARNING,
+                                  .off = off,
+                                  .repairable = true},
+                     "the batmap lies over blocks or the footer: it is left aside, which costs no "
+                     "data");
+        return true;
+    }
+    check->layout = with;
     return load_batmap(check, &header, off, error);
 }
 
@@ -424,7 +451,7 @@ bool check_blocks(Check *check, GError **error)
     g_autofree uint8_t *bits = NULL;
 
     check->result->blocks = check->layout.blocks;
-    if (!find_batmap(check, error) || !load_bat(check, error))
+    if (!load_bat(check, error) || !find_batmap(check, error))
         return false;
     check->full = g_try_malloc0(((size_t)check->layout.blocks + 7) / 8);
     bits = g_try_malloc((size_t)check->layout.bitmap_sectors * VHD_SECTOR_BYTES);

@@ -7,9 +7,11 @@
  */
 #include "vhd/image-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "vhd/bitmap.h"
+#include "vhd/error.h"
 
 /* Bytes of the map that count: a bit a block, in whole sectors. */
 static size_t map_bytes(const VhdImage *image)
@@ -25,32 +27,95 @@ static uint32_t map_checksum(const VhdImage *image)
     return vhd_checksum(image->batmap, (size_t)MIN(summed, map_bytes(image)), SIZE_MAX);
 }
 
-static bool read_map(VhdImage *image)
+static int read_map(VhdImage *image)
 {
     image->batmap = g_try_malloc0(map_bytes(image));
-    return image->batmap && vhd_file_read(image->file, VHD_IO_BATMAP, image->layout.batmap_off,
-                                          image->batmap, map_bytes(image)) == 0;
+    int result = image->batmap ? vhd_file_read(image->file, VHD_IO_BATMAP, image->layout.batmap_off,
+                                               image->batmap, map_bytes(image))
+                               : -ENOMEM;
+    if (result < 0)
+        g_clear_pointer(&image->batmap, g_free);
+    return result;
 }
 
-void vhd_image_load_batmap(VhdImage *image, const VhdImageOptions *options)
+/* Reading does without the map; who writes has to keep it true. */
+static bool cannot_read(const VhdImage *image, int result, GError **error)
+{
+    if (image->writable)
+        vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name, "read the batmap", -result);
+    return !image->writable;
+}
+
+static bool touches_block(const VhdImage *image, uint64_t off, uint64_t len)
+{
+    bool touches = false;
+    for (uint32_t block = 0; !touches && block < image->layout.blocks; block++) {
+        uint64_t start = (uint64_t)image->bat[block] * VHD_SECTOR_BYTES;
+        touches = image->bat[block] != VHD_BAT_UNUSED && start < off + len &&
+                  off < start + vhd_layout_block_span(&image->layout);
+    }
+    return touches;
+}
+
+/* Blocks and the trailing footer are in use: a map that lies over one is none. */
+static bool is_overrun(const VhdImage *image, const VhdLayout *with)
+{
+    uint64_t end = MIN(image->data_end, image->layout.file_bytes);
+    return vhd_layout_hit(with, end, image->layout.file_bytes - end, false) ||
+           touches_block(image, vhd_layout_batmap_header_off(with), VHD_BATMAP_BYTES) ||
+           touches_block(image, with->batmap_off, with->batmap_bytes);
+}
+
+/* A map left aside is not kept true: that it cannot come back once the file has grown, or a block
+ * gone from over it, its cookie goes before anything else is written. */
+static bool drop_map(VhdImage *image, const VhdImageOptions *options, GError **error)
+{
+    static const uint8_t zeros[VHD_BATMAP_BYTES];
+    uint64_t off = vhd_layout_batmap_header_off(&image->layout);
+    vhd_image_warn(options, "%s: the batmap reaches over blocks or the end: left aside",
+                   image->file->name);
+    if (!image->writable || touches_block(image, off, sizeof zeros))
+        return true;
+    int result = vhd_file_write(image->file, VHD_IO_BATMAP, off, zeros, sizeof zeros);
+    if (result < 0)
+        vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name, "take away a bad batmap",
+                            -result);
+    return result == 0;
+}
+
+/* The map that header describes: reserved, or taken away. */
+static bool take_map(VhdImage *image, const VhdImageOptions *options, GError **error)
+{
+    VhdFault fault;
+    VhdLayout with = image->layout;
+    if (!vhd_layout_add_batmap(&with, &image->batmap_header, &fault) || is_overrun(image, &with))
+        return drop_map(image, options, error);
+    image->layout = with;
+    image->data_end = MAX(image->data_end, vhd_layout_metadata_end(&image->layout));
+    int result = read_map(image);
+    if (result < 0)
+        return cannot_read(image, result, error);
+    if (map_checksum(image) == image->batmap_header.checksum)
+        return true;
+    memset(image->batmap, 0, map_bytes(image));
+    vhd_image_warn(options, "%s: the batmap's checksum is wrong: taken as all clear",
+                   image->file->name);
+    return true;
+}
+
+bool vhd_image_load_batmap(VhdImage *image, const VhdImageOptions *options, GError **error)
 {
     uint8_t raw[VHD_BATMAP_BYTES];
     VhdFault fault;
     uint64_t off = vhd_layout_batmap_header_off(&image->layout);
     if (!vhd_footer_promises_batmap(&image->footer) ||
-        vhd_file_read(image->file, VHD_IO_BATMAP, off, raw, sizeof raw) < 0 ||
-        !vhd_batmap_decode(raw, off, &image->batmap_header, &fault) ||
-        !vhd_layout_add_batmap(&image->layout, &image->batmap_header, &fault))
-        return;
-    if (!read_map(image)) {
-        g_clear_pointer(&image->batmap, g_free);
-        return;
-    }
-    if (map_checksum(image) == image->batmap_header.checksum)
-        return;
-    memset(image->batmap, 0, map_bytes(image));
-    vhd_image_warn(options, "%s: the batmap's checksum is wrong: taken as all clear",
-                   image->file->name);
+        off + VHD_BATMAP_BYTES > image->layout.file_bytes)
+        return true;
+    int result = vhd_file_read(image->file, VHD_IO_BATMAP, off, raw, sizeof raw);
+    if (result < 0)
+        return cannot_read(image, result, error);
+    return !vhd_batmap_decode(raw, off, &image->batmap_header, &fault) ||
+           take_map(image, options, error);
 }
 
 /* Map first, header with its checksum behind it: torn in between, the checksum is bad and the map

@@ -305,9 +305,8 @@ static bool open_body(VhdImage *image, const VhdImageOptions *options, const Foo
         return false;
     if (image->layout.type == VHD_TYPE_FIXED || image->headers_only)
         return true;
-    vhd_image_load_batmap(image, options);
     find_data_end(image, footers, file_bytes);
-    if (!vhd_image_load_bat(image, error))
+    if (!vhd_image_load_bat(image, error) || !vhd_image_load_batmap(image, options, error))
         return false;
     image->footer_end = image->data_end;
     if (image->writable && !slot_is_good(&footers->copy) && !VHD_BROKEN(COPY_RESTORE) &&

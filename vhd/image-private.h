@@ -156,7 +156,9 @@ void vhd_image_forget_log_locked(VhdImage *image);
 void vhd_image_log_locked(VhdImage *image, const VhdPendingRecord *record);
 
 /* ---- image-batmap.c */
-void vhd_image_load_batmap(VhdImage *image, const VhdImageOptions *options);
+/* Once the BAT is there: a map that lies over blocks is left aside, and taken away where writable.
+ */
+bool vhd_image_load_batmap(VhdImage *image, const VhdImageOptions *options, GError **error);
 /* Write an all-clear map: before a BAT entry goes. */
 int vhd_image_clear_batmap(VhdImage *image);
 /* At clean close: the bits of full blocks. */
