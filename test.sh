@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/support/packages.sh
 . tests/support/packages.sh
 
-labels=(meta unit faults fuzz model crash cli interop handler runner clang asan tsan vm)
+labels=(meta unit faults hostile fuzz model crash cli interop handler runner clang asan tsan vm)
 long_labels=(vm-long fuzz-long model-long crash-long clean-root)
 passed=0 failed=0 skipped=0
 
@@ -20,6 +20,7 @@ Labels, all run by default:
   meta      arrows between the layers, style, scripts
   unit      each room by itself
   faults    failing I/O: the n-th operation of each kind, for each n
+  hostile   images and folders made to harm
   fuzz      the fuzz targets, replaying their corpora
   model     random requests against a flat array
   crash     power cuts and deaths of the process, 200,000 crash images; each rule broken in turn
@@ -28,7 +29,7 @@ Labels, all run by default:
   handler   handler_vhd.so, driven as tcmu-runner drives it; the plug-in ABI
   runner    that driver, with Debian's handler_qcow.so and with ours
   clang     builds everything with clang
-  asan      unit, faults, fuzz, model, crash, cli, handler, runner under address and undefined sanitizers
+  asan      unit, faults, hostile, fuzz, model, crash, cli, handler, runner under address and undefined sanitizers
   tsan      unit, model, handler under the thread sanitizer
   vm        the real tcmu-runner and kernel target in a virtual machine
 
@@ -109,9 +110,9 @@ run_script() { # COMMAND...
 run_label() { # LABEL
     case $1 in
     crash) run_ctest dev crash crash-mutants ;;
-    meta | unit | faults | fuzz | model | cli | interop | handler | runner) run_ctest dev "$1" ;;
+    meta | unit | faults | hostile | fuzz | model | cli | interop | handler | runner) run_ctest dev "$1" ;;
     clang) run_build clang -D CMAKE_C_COMPILER=clang ;;
-    asan) CRASH_IMAGES=5000 run_ctest asan unit faults fuzz model crash cli handler runner ;;
+    asan) CRASH_IMAGES=5000 run_ctest asan unit faults hostile fuzz model crash cli handler runner ;;
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
     tsan) G_SLICE=always-malloc run_ctest tsan unit model handler ;;
     vm) run_vm ;;
