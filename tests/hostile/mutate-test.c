@@ -11,7 +11,7 @@
 #include "tests/hostile/judge.h"
 #include "tests/hostile/memory.h"
 #include "tests/hostile/specimen.h"
-#include "tests/model/rng.h"
+#include "tests/support/rng.h"
 #include "vhd/be.h"
 
 typedef enum Checksums { CHECKSUMS_WRONG, CHECKSUMS_RIGHT, CHECKSUMS_TWINS, CHECKSUMS } Checksums;

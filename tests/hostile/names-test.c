@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "tests/hostile/memory.h"
-#include "tests/model/rng.h"
 #include "tests/support/mem-file.h"
+#include "tests/support/rng.h"
 #include "tests/unit/chain-sample.h"
 #include "vhd/be.h"
 #include "vhd/error.h"

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/model/rng.h"
+#include "tests/support/rng.h"
 #include "tests/unit/chain-sample.h"
 #include "vhd/check.h"
 #include "vhd/disk.h"
