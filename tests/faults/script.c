@@ -41,7 +41,7 @@ static const Step steps[] = {
     {.op = VHD_OP_STATUS, .count = DISK_SECTORS},
     {.op = VHD_OP_READ, .count = DISK_SECTORS},
     {.op = VHD_OP_FLUSH},
-    {.op = VHD_OP_FLUSH}, /* with nothing to do */
+    {.op = VHD_OP_FLUSH},                                             /* with nothing to do */
     {.op = VHD_OP_UNMAP, .sector = BLOCK(3), .count = BLOCK_SECTORS}, /* a full one */
     {.op = VHD_OP_WRITE, .sector = BLOCK(10), .count = 2},
     {.op = VHD_OP_WRITE, .sector = BLOCK(1), .count = 2},

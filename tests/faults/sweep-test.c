@@ -43,9 +43,10 @@ static struct {
     uint64_t hits[FILE_OPS];
 } total;
 
-static void judge_afterwards(World *world, const History *history, ScriptEnd end)
+/* logged: what the pending log keeps was kept, too. A failed barrier gives it up (invariant 7). */
+static void judge_afterwards(World *world, const History *history, ScriptEnd end, bool logged)
 {
-    const uint64_t *sets = world->with->pending ? history->live : history->durable;
+    const uint64_t *sets = logged ? history->live : history->durable;
     size_t bytes = (size_t)DISK_SECTORS * HISTORY_SECTOR;
     g_autofree uint8_t *data = g_malloc(bytes);
     g_autoptr(GError) error = NULL;
@@ -95,7 +96,7 @@ static bool run_once(World *world, const FaultRule *rule)
     faults_clear(world->faults);
     if (world_descriptors() != descriptors)
         g_error("%s: %s: descriptors stay open", world->with->name, script_rule_text(rule));
-    judge_afterwards(world, &history, end);
+    judge_afterwards(world, &history, end, world->with->pending && rule->op != FILE_OP_BARRIER);
     history_clear(&history);
     total.runs++;
     total.hits[rule->op] += hits;

@@ -246,11 +246,11 @@ static void leave_log(World *world)
 
     if (world->with->kind == KIND_DYNAMIC) {
         g_assert_cmpint(vhd_image_unmap(image, 3 * BLOCK_SECTORS, BLOCK_SECTORS), ==, 0);
-        history_set(&world->first, 3 * BLOCK_SECTORS, BLOCK_SECTORS, 0);
+        history_unmap(&world->first, 3 * BLOCK_SECTORS, BLOCK_SECTORS, 0, true, false);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(writes); i++) {
         write_value(image, writes[i].sector, writes[i].count, VALUE_LOG);
-        history_set(&world->first, writes[i].sector, writes[i].count, VALUE_LOG);
+        history_write(&world->first, writes[i].sector, writes[i].count, VALUE_LOG, true, false);
     }
 }
 

@@ -340,7 +340,7 @@ static void test_format_refuses(void)
 
     lun_test_write(device, 200, 10, 31);
     lun_test_command(device, SENSE_INVALID_CDB, NULL, 0, 0x04, 0x80);
-    lun_test_command(device, SENSE_INVALID_CDB, NULL, 0, 0x04, 0x08);
+    lun_test_command(device, SENSE_INVALID_CDB, NULL, 0, 0x04, 0x01);
     lun_test_command(device, SENSE_LIST_LENGTH, list, 3, 0x04, 0x10);
     lun_test_command(device, SENSE_LIST_LENGTH, list, 7, 0x04, 0x30);
     list[1] = 0x08; /* a pattern */
