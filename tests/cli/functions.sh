@@ -118,6 +118,7 @@ in_use() {
 }
 
 # held_by_qemu FILE OPTION...: a qemu-io, $holder, has FILE open until descriptor 6 is closed.
+# shellcheck disable=SC2034 # holder is used by the scripts
 held_by_qemu() {
     local file=$1 _
     shift

@@ -5,6 +5,8 @@
 # was to be made whole or not there; what was written old or new, nothing else.
 . "$(dirname "$0")/../cli/functions.sh"
 
+work=$PWD/work # the calls that fail are on files here
+
 : "${VHD_PRELOAD:?is set by ctest}"
 shorts_most=4 # of short transfers; each call fails once whatever their number
 EIO=5 ENOSPC=28
@@ -27,8 +29,8 @@ letters b 40960 >written
 attempt() {
     rm -f mark
     status=0
-    LD_PRELOAD=$VHD_PRELOAD ASAN_OPTIONS=verify_asan_link_order=0 FAULT_FOLDER=$folder/work \
-        FAULT_CALL=$call FAULT_ERRNO=$number FAULT_NTH=$nth FAULT_SHORT=$short FAULT_MARK=$folder/mark \
+    LD_PRELOAD=$VHD_PRELOAD ASAN_OPTIONS=verify_asan_link_order=0 FAULT_FOLDER=$work \
+        FAULT_CALL=$call FAULT_ERRNO=$number FAULT_NTH=$nth FAULT_SHORT=$short FAULT_MARK=$PWD/mark \
         "$VHDCTL" "$@" <written >out 2>err || status=$?
     runs=$((runs + 1))
     [[ -e mark ]]
