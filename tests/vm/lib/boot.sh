@@ -39,7 +39,7 @@ power_off() {
     step "power off" exit 100
 }
 
-# Another property of a unit; a time is in microseconds of this boot.
+# A property of a unit; a time is in microseconds of this boot.
 property_of() { # UNIT PROPERTY
     systemctl show -P "$2" "$1"
 }
@@ -62,8 +62,8 @@ unit_stopped=9d1aaa27d60140bd96365438aad20286
 
 # When the boot before this one said so of a unit for the last time, in
 # microseconds of that boot.
-said_before() { # MESSAGE-ID UNIT
-    journalctl --quiet -b -1 -n 1 -o json "MESSAGE_ID=$1" "UNIT=$2" | jq -r .__MONOTONIC_TIMESTAMP
+said_before() { # MESSAGE-ID UNIT [FIELD=VALUE]
+    journalctl --quiet -b -1 -n 1 -o json "MESSAGE_ID=$1" "UNIT=$2" "${@:3}" | jq -r .__MONOTONIC_TIMESTAMP
 }
 
 # At the power off before this boot each unit ended well, and began to stop only
@@ -74,7 +74,7 @@ expect_stopped_in_order() { # UNIT...
         begun=$(said_before "$unit_stopping" "$unit")
         [[ -n $begun ]] || fail "$unit was not stopped at the power off"
         ((begun >= ended)) || fail "$unit began to stop at the power off while what needs it still ran"
-        ended=$(said_before "$unit_stopped" "$unit")
+        ended=$(said_before "$unit_stopped" "$unit" JOB_RESULT=done)
         [[ -n $ended ]] || fail "$unit did not end well at the power off"
     done
 }
