@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/model/rng.h"
+#include "tests/support/rng.h"
 #include "tests/unit/chain-sample.h"
 #include "vhd/disk-private.h"
 
