@@ -137,40 +137,13 @@ static bool convert(const ConvertArgs *args, GError **error)
     return done;
 }
 
-static bool parse_formats(const char *sink, const char *source, ConvertArgs *args, GError **error)
-{
-    static const char *const sinks[] = {"raw", "fixed", "dynamic"};
-    static const char *const sources[] = {"raw", "vpc"};
-    size_t i;
-
-    for (i = 0; sink && i < G_N_ELEMENTS(sinks) && strcmp(sink, sinks[i]) != 0; i++)
-        ;
-    if (sink && i == G_N_ELEMENTS(sinks)) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
-                    "output format '%s' is neither raw nor fixed nor dynamic", sink);
-        return false;
-    }
-    args->sink = sink ? (SinkFormat)i : SINK_DYNAMIC;
-    for (i = 0; source && i < G_N_ELEMENTS(sources) && strcmp(source, sources[i]) != 0; i++)
-        ;
-    if (source && i == G_N_ELEMENTS(sources)) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
-                    "source format '%s' is neither raw nor vpc", source);
-        return false;
-    }
-    args->source = !source ? SOURCE_DETECT : i == 0 ? SOURCE_RAW : SOURCE_VPC;
-    return true;
-}
-
 static int run_convert(const CliVerb *verb, int argc, char **argv)
 {
     g_autofree char *sink = NULL, *source = NULL, *block_size = NULL;
     ConvertArgs args = {.block_bytes = 0};
     const GOptionEntry entries[] = {
-        {"output", 'O', 0, G_OPTION_ARG_FILENAME, &sink, "dynamic (default), fixed or raw",
-         "FORMAT"},
-        {"source", 'f', 0, G_OPTION_ARG_FILENAME, &source,
-         "What SRC is, raw or vpc (default: vpc where there is a VHD's footer)", "FORMAT"},
+        {"output", 'O', 0, G_OPTION_ARG_FILENAME, &sink, SINK_FORMAT_HELP, "FORMAT"},
+        {"source", 'f', 0, G_OPTION_ARG_FILENAME, &source, SOURCE_FORMAT_HELP("SRC"), "FORMAT"},
         {"block-size", 'b', 0, G_OPTION_ARG_FILENAME, &block_size,
          "Size of a block of a dynamic image (default 2M)", "SIZE"},
         {"force", 0, 0, G_OPTION_ARG_NONE, &args.force,
@@ -185,7 +158,8 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
 
     if (!cli_parse(verb, entries, argc, argv, &operands, &status))
         return status;
-    if (!parse_formats(sink, source, &args, &error) ||
+    if (!sink_parse_format(sink, &args.sink, &error) ||
+        !source_parse_format(source, &args.source, &error) ||
         (block_size && !target_parse_block_size(block_size, &args.block_bytes, &error)))
         return cli_usage(verb, "%s", error->message);
     if (block_size && args.sink != SINK_DYNAMIC)

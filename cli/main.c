@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 
 static const CliVerb *const verbs[] = {
-    &cli_create, &cli_snapshot, &cli_info,    &cli_map,  &cli_check,
-    &cli_read,   &cli_write,    &cli_convert, &cli_luns,
+    &cli_create, &cli_snapshot, &cli_info,    &cli_map,     &cli_tree,    &cli_check,
+    &cli_read,   &cli_write,    &cli_convert, &cli_compare, &cli_measure, &cli_luns,
 };
 
 static void print_verbs(void)
@@ -21,7 +21,7 @@ static void print_verbs(void)
     printf(
         "\n'vhdctl VERB --help' lists the options of a verb. Sizes take the suffixes K, M, G, T\n"
         "(powers of 1024). Exit status: 0 done, 1 failed, 2 wrong usage; check: 0 clean, 1 could\n"
-        "not check, 2 corrupt, 3 leaks only.\n");
+        "not check, 2 corrupt, 3 leaks only; compare: 0 same, 1 different, 2 trouble.\n");
 }
 
 static const CliVerb *find_verb(const char *name)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "cli/sink.h"
 
+#include <string.h>
+
 #include "cli/cli.h"
 #include "vhd/error.h"
 #include "vhd/image-create.h"
@@ -13,6 +15,24 @@ struct Sink {
     VhdImage *image; /* dynamic; owns file */
     uint64_t bytes;
 };
+
+bool sink_parse_format(const char *text, SinkFormat *format, GError **error)
+{
+    static const char *const names[] = {
+        [SINK_RAW] = "raw", [SINK_FIXED] = "fixed", [SINK_DYNAMIC] = "dynamic"};
+
+    *format = SINK_DYNAMIC;
+    if (!text)
+        return true;
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        *format = (SinkFormat)i;
+        if (strcmp(text, names[i]) == 0)
+            return true;
+    }
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                "output format '%s' is neither raw nor fixed nor dynamic", text);
+    return false;
+}
 
 static uint64_t round_up_sector(uint64_t bytes)
 {

@@ -6,6 +6,12 @@
 
 typedef enum SinkFormat { SINK_RAW, SINK_FIXED, SINK_DYNAMIC } SinkFormat;
 
+/* The text of an option's line in help. */
+#define SINK_FORMAT_HELP "dynamic (default), fixed or raw"
+
+/* One of those; NULL: dynamic. VHD_ERROR_INVALID. */
+bool sink_parse_format(const char *text, SinkFormat *format, GError **error);
+
 typedef struct Sink Sink;
 
 /* A disk of bytes (VHD: rounded up to a sector) in target's file. block_bytes 0: the default.

@@ -7,6 +7,21 @@
 #include "cli/open.h"
 #include "vhd/error.h"
 
+bool source_parse_format(const char *text, SourceFormat *format, GError **error)
+{
+    *format = SOURCE_DETECT;
+    if (!text)
+        return true;
+    if (strcmp(text, "raw") == 0)
+        *format = SOURCE_RAW;
+    else if (strcmp(text, "vpc") == 0)
+        *format = SOURCE_VPC;
+    else
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "source format '%s' is neither raw nor vpc", text);
+    return *format != SOURCE_DETECT;
+}
+
 struct Source {
     VhdChain *chain;
     uint64_t bytes;

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* What convert reads: an image with its ancestors, or a raw file or block device. */
+/* What convert, compare and measure read: an image with its ancestors, or a raw file or block
+ * device. */
 #pragma once
 
 #include "cli/extents.h"
 
 typedef enum SourceFormat { SOURCE_DETECT, SOURCE_RAW, SOURCE_VPC } SourceFormat;
+
+/* The text of an option's line in help, for the image called so. */
+#define SOURCE_FORMAT_HELP(operand)                                                                \
+    "What " operand " is, raw or vpc (default: vpc where there is a VHD's footer)"
+
+/* "raw" or "vpc"; NULL: SOURCE_DETECT. VHD_ERROR_INVALID. */
+bool source_parse_format(const char *text, SourceFormat *format, GError **error);
 
 typedef struct Source Source;
 

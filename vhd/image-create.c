@@ -21,6 +21,7 @@
 
 /* A new image on its way into its file. */
 typedef struct Plan {
+    const char *name; /* for errors */
     VhdFile *file;
     const VhdCreate *create;
     VhdFooter footer;
@@ -51,7 +52,7 @@ static bool refuse(const Plan *plan, GError **error, const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: %s", plan->file->name, text);
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: %s", plan->name, text);
     return false;
 }
 
@@ -303,18 +304,39 @@ static int write_fixed(Plan *plan)
     return result == 0 ? write_footer(plan, bytes) : result;
 }
 
+/* Sizes judged, every place known; nothing written. */
+static bool plan_image(Plan *plan, GError **error)
+{
+    const VhdCreate *create = plan->create;
+    uint32_t block_bytes = create->block_bytes ? create->block_bytes : DEFAULT_BLOCK_BYTES;
+    if (!check_sizes(plan, block_bytes, error))
+        return false;
+    plan_footer(plan);
+    if (create->type == VHD_TYPE_FIXED)
+        return true;
+    return plan_header(plan, block_bytes, error) &&
+           (create->type != VHD_TYPE_DIFFERENCING || plan_parent(plan, error)) &&
+           can_be_filled(plan, error);
+}
+
+bool vhd_image_create_bytes(const char *name, const VhdCreate *create, uint32_t blocks,
+                            uint64_t *bytes, GError **error)
+{
+    g_auto(Plan) plan = {.name = name, .create = create};
+    if (!plan_image(&plan, error))
+        return false;
+    *bytes = create->disk_bytes + VHD_FOOTER_BYTES;
+    if (create->type != VHD_TYPE_FIXED)
+        *bytes = vhd_image_footer_off(plan.data_end + MIN(blocks, plan.blocks) *
+                                                          block_stride(plan.header.block_bytes)) +
+                 VHD_FOOTER_BYTES;
+    return true;
+}
+
 bool vhd_image_create(VhdFile *file, const VhdCreate *create, GError **error)
 {
-    g_auto(Plan) plan = {.file = file, .create = create};
-    uint32_t block_bytes = create->block_bytes ? create->block_bytes : DEFAULT_BLOCK_BYTES;
-    if (!check_sizes(&plan, block_bytes, error))
-        return false;
-    plan_footer(&plan);
-    if (create->type != VHD_TYPE_FIXED && !plan_header(&plan, block_bytes, error))
-        return false;
-    if (create->type == VHD_TYPE_DIFFERENCING && !plan_parent(&plan, error))
-        return false;
-    if (create->type != VHD_TYPE_FIXED && !can_be_filled(&plan, error))
+    g_auto(Plan) plan = {.name = file->name, .file = file, .create = create};
+    if (!plan_image(&plan, error))
         return false;
     int result = create->type == VHD_TYPE_FIXED ? write_fixed(&plan) : write_sparse(&plan);
     if (result < 0)

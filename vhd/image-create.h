@@ -29,3 +29,9 @@ typedef struct VhdCreate {
  * (VHD_ERROR_INVALID): a size that is no multiple of 512, 0, or that could never be filled; a bad
  * block size; a parent name that the name field cannot hold. */
 bool vhd_image_create(VhdFile *file, const VhdCreate *create, GError **error);
+
+/* How long the file of such an image is once so many of its blocks hold data (VHD_CREATE_ALL: all;
+ * a fixed image has none). No differencing image. name: for the error, the same ones as above. */
+#define VHD_CREATE_ALL UINT32_MAX
+bool vhd_image_create_bytes(const char *name, const VhdCreate *create, uint32_t blocks,
+                            uint64_t *bytes, GError **error);
