@@ -7,6 +7,8 @@
 #include "cli/extents.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/picture.h"
+#include "cli/target.h"
 
 static void print_layers(VhdChain *chain)
 {
@@ -66,11 +68,35 @@ static int map_chain(VhdChain *chain, bool json)
     return cli_finish_stdout(CLI_DONE);
 }
 
+static int draw_chain(VhdChain *chain, const char *path, bool force)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Target) target = NULL;
+    g_autoptr(GString) text = NULL;
+    int err;
+
+    target = target_open(path, TARGET_MODE_DEFAULT, force, chain, &error);
+    if (!target)
+        return cli_fail_error(error);
+    text = picture_of_chain(chain, &err);
+    if (!text)
+        return cli_fail("%s: cannot map it: %s", vhd_image_name(vhd_chain_layer(chain, 0)),
+                        g_strerror(-err));
+    err = vhd_file_write(target_file(target), VHD_IO_DATA, 0, text->str, text->len);
+    if (err)
+        return cli_fail("%s: cannot write it: %s", path, g_strerror(-err));
+    return target_publish(target, &error) ? CLI_DONE : cli_fail_error(error);
+}
+
 static int run_map(const CliVerb *verb, int argc, char **argv)
 {
-    gboolean json = FALSE, unlocked = FALSE;
+    g_autofree char *svg = NULL;
+    gboolean json = FALSE, unlocked = FALSE, force = FALSE;
     const GOptionEntry entries[] = {
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON, as qemu-img map does", NULL},
+        {"svg", 0, 0, G_OPTION_ARG_FILENAME, &svg, "Draw it into this new file, a row a layer",
+         "FILE"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Replace an existing FILE", NULL},
         {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -81,8 +107,12 @@ static int run_map(const CliVerb *verb, int argc, char **argv)
 
     if (!cli_parse(verb, entries, argc, argv, &operands, &status))
         return status;
+    if (json && svg)
+        return cli_usage(verb, "--json and --svg do not go together");
     chain = open_chain(operands[0], unlocked, &error);
-    return chain ? map_chain(chain, json) : cli_fail_error(error);
+    if (!chain)
+        return cli_fail_error(error);
+    return svg ? draw_chain(chain, svg, force) : map_chain(chain, json);
 }
 
 const CliVerb cli_map = {
