@@ -13,7 +13,6 @@
 #include "cli/size.h"
 #include "vhd/disk.h"
 #include "vhd/format.h"
-#include "vhd/pending-store.h"
 
 #define CHUNK_BYTES (1u << 20)
 
@@ -161,21 +160,6 @@ static void log_disk(void *data, int level, const char *text)
         cli_warn("%s", text);
 }
 
-/* The log is the handler's to keep: what this tool is killed at was promised to nobody. One that
- * waits is taken in. */
-static bool log_waits(const char *path, GError **error)
-{
-    VhdImageOptions head = {.headers_only = true};
-    VhdFile *file = vhd_file_open(path, VHD_FILE_READ, error);
-    g_autoptr(VhdImage) image = file ? vhd_image_open(file, &head, error) : NULL;
-    g_autofree char *log = NULL;
-
-    if (!image)
-        return false;
-    log = vhd_pending_waiting(vhd_image_file(image), vhd_image_footer(image)->uuid, NULL);
-    return log != NULL;
-}
-
 static int run_write(const CliVerb *verb, int argc, char **argv)
 {
     g_autofree char *offset = NULL;
@@ -199,7 +183,7 @@ static int run_write(const CliVerb *verb, int argc, char **argv)
         return cli_usage(verb, "%s", error->message);
     options.path = operands[0];
     options.force_write = force;
-    options.no_pending = !log_waits(operands[0], &error);
+    options.no_pending = !open_log_waits(operands[0], &error);
     if (error)
         return cli_fail_error(error);
     progress_catch_signals();

@@ -2,6 +2,7 @@
 #include "cli/open.h"
 
 #include "cli/cli.h"
+#include "vhd/pending-store.h"
 #include "vhd/resolve.h"
 
 static void log_chain(void *data, VhdLogLevel level, const char *text)
@@ -20,6 +21,51 @@ VhdChain *open_chain(const char *path, bool unlocked, GError **error)
                                .log = log_chain};
 
     return vhd_chain_open(path, &options, error);
+}
+
+bool open_log_waits(const char *path, GError **error)
+{
+    VhdImageOptions head = {.headers_only = true};
+    VhdFile *file = vhd_file_open(path, VHD_FILE_READ, error);
+    g_autoptr(VhdImage) image = file ? vhd_image_open(file, &head, error) : NULL;
+    g_autofree char *log = NULL;
+
+    if (!image)
+        return false;
+    log = vhd_pending_waiting(vhd_image_file(image), vhd_image_footer(image)->uuid, NULL);
+    return log != NULL;
+}
+
+static VhdChain *open_alone(const char *path, bool force, bool pending, GError **error)
+{
+    VhdImageOptions options = {.writable = true,
+                               .force_write = force,
+                               .lock = VHD_LOCK_WRITE,
+                               .lock_wait_ms = OPEN_LOCK_WAIT_MS,
+                               .pending = pending,
+                               .warn = cli_warn_text};
+    VhdFile *file = vhd_file_open(path, VHD_FILE_WRITE, error);
+    VhdImage *image = file ? vhd_image_open(file, &options, error) : NULL;
+
+    return image ? vhd_chain_new(&image, 1) : NULL;
+}
+
+VhdChain *open_for_change(const char *path, bool force, bool alone, GError **error)
+{
+    g_autoptr(GError) own = NULL;
+    VhdChainOptions options = {.writable = true,
+                               .force_write = force,
+                               .lock = true,
+                               .lock_wait_ms = OPEN_LOCK_WAIT_MS,
+                               .log = log_chain};
+
+    options.pending = open_log_waits(path, &own);
+    if (own) {
+        g_propagate_error(error, g_steal_pointer(&own));
+        return NULL;
+    }
+    return alone ? open_alone(path, force, options.pending, error)
+                 : vhd_chain_open(path, &options, error);
 }
 
 VhdImage *open_head(const char *path, bool unlocked, GError **error)

@@ -13,6 +13,15 @@
 /* The image at path with all its ancestors, read-only. */
 VhdChain *open_chain(const char *path, bool unlocked, GError **error);
 
+/* The image at path, for writing, with all its ancestors; alone: a chain of that one layer, whose
+ * parents need not be there. A log that waits is taken in by closing (vhd_image_finish). force:
+ * although it is write protected. */
+VhdChain *open_for_change(const char *path, bool force, bool alone, GError **error);
+
+/* Whether a log of unflushed writes waits for the image. Only then is it opened with one: what this
+ * tool is killed at was promised to nobody. */
+bool open_log_waits(const char *path, GError **error);
+
 /* One image by its head (footers, header, locators), read-only; its BAT is not looked at. */
 VhdImage *open_head(const char *path, bool unlocked, GError **error);
 

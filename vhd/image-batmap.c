@@ -19,12 +19,16 @@ static size_t map_bytes(const VhdImage *image)
     return (size_t)image->layout.batmap_bytes;
 }
 
-/* Tapdisk sums this much of it (measured); round 512 of a bit for each 2 MiB. */
+uint32_t vhd_batmap_checksum(const uint8_t *map, uint64_t bytes, uint64_t disk_bytes)
+{
+    uint64_t summed = (disk_bytes >> 24) + VHD_SECTOR_BYTES - 1;
+    summed = MAX(summed / VHD_SECTOR_BYTES, 1) * VHD_SECTOR_BYTES;
+    return vhd_checksum(map, (size_t)MIN(summed, bytes), SIZE_MAX);
+}
+
 static uint32_t map_checksum(const VhdImage *image)
 {
-    uint64_t summed = (image->footer.current_bytes >> 24) + VHD_SECTOR_BYTES - 1;
-    summed = MAX(summed / VHD_SECTOR_BYTES, 1) * VHD_SECTOR_BYTES;
-    return vhd_checksum(image->batmap, (size_t)MIN(summed, map_bytes(image)), SIZE_MAX);
+    return vhd_batmap_checksum(image->batmap, map_bytes(image), image->footer.current_bytes);
 }
 
 static int read_map(VhdImage *image)

@@ -69,9 +69,9 @@ is "$status$out" 2 "a busy image"
 same a.vhd raw -U
 
 # What both take from one place of one file is not read: it may be as bad as it likes.
-noise more 8388608
+noise noisy 8388608
 silent vhdctl create --size 16M base.vhd
-silent vhdctl write base.vhd <more
+silent vhdctl write base.vhd <noisy
 silent vhdctl snapshot base.vhd x.vhd
 silent vhdctl snapshot base.vhd y.vhd
 read_bytes() { # A B
@@ -80,6 +80,6 @@ read_bytes() { # A B
 }
 few=$(read_bytes x.vhd y.vhd)
 ((few > 1000 && few < 200000)) || fail "$few bytes were read of two equal children"
-truncate -s 16M more
-many=$(read_bytes x.vhd more)
+truncate -s 16M noisy
+many=$(read_bytes x.vhd noisy)
 ((many > 2 * 8388608 && many < 2 * 8500000)) || fail "$many bytes were read of a child and its content"
