@@ -25,8 +25,8 @@ typedef struct Side {
     Source *source;
     const char *name;
     uint64_t bytes;
-    ExtentRun run; /* the one that holds the place compared now */
-    uint8_t *buf;  /* CHUNK_BYTES */
+    VhdChainRun run; /* the one that holds the place compared now */
+    uint8_t *buf;    /* CHUNK_BYTES */
 } Side;
 
 typedef struct Comparison {
@@ -52,7 +52,7 @@ static int find_run(Side *side, uint64_t at, uint64_t end)
     if (at < side->bytes)
         err = source_run(side->source, at, &side->run);
     else
-        side->run = (ExtentRun){.start = at, .len = end - at, .layer = -1};
+        side->run = (VhdChainRun){.start = at, .len = end - at, .layer = -1};
     return err;
 }
 
@@ -69,7 +69,7 @@ static bool is_same_file(const Side *a, const Side *b)
 /* Both runs hold at: need one look at the bytes? */
 static bool is_known_equal(const Side *a, const Side *b, uint64_t at)
 {
-    bool a_zero = extent_is_zero(&a->run), b_zero = extent_is_zero(&b->run);
+    bool a_zero = vhd_chain_run_is_zero(&a->run), b_zero = vhd_chain_run_is_zero(&b->run);
 
     if (a_zero || b_zero)
         return a_zero && b_zero;
@@ -80,7 +80,7 @@ static bool is_known_equal(const Side *a, const Side *b, uint64_t at)
 /* len bytes at at, in *bytes. 0 or -errno. */
 static int load(Comparison *compare, Side *side, uint64_t at, size_t len, const uint8_t **bytes)
 {
-    bool zero = extent_is_zero(&side->run);
+    bool zero = vhd_chain_run_is_zero(&side->run);
 
     *bytes = zero ? compare->zeros : side->buf;
     return zero ? 0 : source_read(side->source, &side->run, at - side->run.start, side->buf, len);

@@ -58,7 +58,7 @@ static bool refuse(const char *name, const char *doing, uint64_t off, int err, G
 }
 
 /* buf: CHUNK_BYTES and a sector of room. */
-static bool copy_run(Source *source, Sink *sink, const ConvertArgs *args, const ExtentRun *run,
+static bool copy_run(Source *source, Sink *sink, const ConvertArgs *args, const VhdChainRun *run,
                      uint8_t *buf, GError **error)
 {
     for (uint64_t done = 0; done < run->len;) {
@@ -87,14 +87,14 @@ static bool copy(Source *source, Sink *sink, const ConvertArgs *args, GError **e
 {
     g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES + VHD_SECTOR_BYTES);
     uint64_t bytes = source_bytes(source);
-    ExtentRun run;
+    VhdChainRun run;
     int err;
 
     for (uint64_t at = 0; at < bytes; at += run.len) {
         err = source_run(source, at, &run);
         if (err)
             return refuse(args->from, "map", at, err, error);
-        if (!extent_is_zero(&run) && !copy_run(source, sink, args, &run, buf, error))
+        if (!vhd_chain_run_is_zero(&run) && !copy_run(source, sink, args, &run, buf, error))
             return false;
     }
     err = sink_finish(sink);

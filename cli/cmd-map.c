@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/extents.h"
 #include "cli/open.h"
 #include "cli/output.h"
 #include "cli/picture.h"
 #include "cli/target.h"
+#include "vhd/chain-run.h"
 
 static void print_layers(VhdChain *chain)
 {
@@ -20,7 +20,7 @@ static void print_layers(VhdChain *chain)
     printf("\n%18s %18s  %5s  %18s\n", "start", "length", "layer", "offset in its file");
 }
 
-static void print_text(const ExtentRun *run)
+static void print_text(const VhdChainRun *run)
 {
     printf("%18" PRIu64 " %18" PRIu64, run->start, run->len);
     if (run->layer < 0)
@@ -32,9 +32,9 @@ static void print_text(const ExtentRun *run)
 }
 
 /* A line a run, as qemu-img writes them, so that the map of a large disk is never held whole. */
-static void print_json(const ExtentRun *run, unsigned depth, bool first)
+static void print_json(const VhdChainRun *run, unsigned depth, bool first)
 {
-    bool present = run->layer >= 0, zero = extent_is_zero(run);
+    bool present = run->layer >= 0, zero = vhd_chain_run_is_zero(run);
 
     printf("%s{ \"start\": %" PRIu64 ", \"length\": %" PRIu64
            ", \"depth\": %u, \"present\": %s, \"zero\": %s, \"data\": %s",
@@ -48,12 +48,12 @@ static void print_json(const ExtentRun *run, unsigned depth, bool first)
 static int map_chain(VhdChain *chain, bool json)
 {
     uint64_t end = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES;
-    ExtentRun run;
+    VhdChainRun run;
 
     if (!json)
         print_layers(chain);
     for (uint64_t at = 0; at < end && !ferror(stdout); at += run.len) {
-        int err = extent_run(chain, at, end, &run);
+        int err = vhd_chain_run(chain, at, end, &run);
 
         if (err)
             return cli_fail("%s: cannot map offset %" PRIu64 ": %s",

@@ -29,7 +29,7 @@ typedef struct MeasureArgs {
 static int count_blocks(Source *source, uint32_t block_bytes, uint32_t *blocks)
 {
     uint64_t bytes = source_bytes(source), next = 0; /* the first block not counted yet */
-    ExtentRun run;
+    VhdChainRun run;
 
     *blocks = 0;
     for (uint64_t at = 0; at < bytes; at += run.len) {
@@ -38,7 +38,7 @@ static int count_blocks(Source *source, uint32_t block_bytes, uint32_t *blocks)
 
         if (err)
             return err;
-        if (extent_is_zero(&run))
+        if (vhd_chain_run_is_zero(&run))
             continue;
         first = MAX(run.start / block_bytes, next);
         end = (run.start + run.len - 1) / block_bytes + 1;

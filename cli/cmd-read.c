@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/extents.h"
 #include "cli/open.h"
 #include "cli/size.h"
+#include "vhd/chain-run.h"
 
 #define CHUNK_BYTES (1u << 20)
 
@@ -26,9 +26,9 @@ static bool write_all(const uint8_t *buf, size_t len)
 }
 
 /* A part of run, which is all zeros or all data. 0 or -errno. */
-static int fetch(VhdChain *chain, const ExtentRun *run, uint64_t off, uint8_t *buf, size_t len)
+static int fetch(VhdChain *chain, const VhdChainRun *run, uint64_t off, uint8_t *buf, size_t len)
 {
-    if (extent_is_zero(run)) {
+    if (vhd_chain_run_is_zero(run)) {
         memset(buf, 0, len);
         return 0;
     }
@@ -41,14 +41,14 @@ static int copy_out(VhdChain *chain, uint64_t at, uint64_t end)
     g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
     uint64_t disk_end = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES;
     const char *name = vhd_image_name(vhd_chain_layer(chain, 0));
-    ExtentRun run = {.len = 0};
+    VhdChainRun run = {.len = 0};
 
     while (at < end) {
         size_t len;
         int err = 0;
 
         if (at >= run.start + run.len)
-            err = extent_run(chain, at / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES, disk_end, &run);
+            err = vhd_chain_run(chain, at / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES, disk_end, &run);
         if (err)
             return cli_fail("%s: cannot map offset %" PRIu64 ": %s", name, at, g_strerror(-err));
         len = MIN(MIN(CHUNK_BYTES, end - at), run.start + run.len - at);

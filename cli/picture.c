@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "cli/extents.h"
 #include "cli/output.h"
 #include "cli/size.h"
+#include "vhd/chain-run.h"
 
 #define COLUMNS    1000 /* of the disk; what is narrower is seen as a share of its column */
 #define LEFT       20
@@ -55,10 +55,10 @@ static void add(Picture *picture, unsigned layer, Shade shade, uint64_t start, u
 /* What one sees: who provides each sector. */
 static int add_seen(Picture *picture)
 {
-    ExtentRun run;
+    VhdChainRun run;
 
     for (uint64_t at = 0; at < picture->bytes; at += run.len) {
-        int err = extent_run(picture->chain, at, picture->bytes, &run);
+        int err = vhd_chain_run(picture->chain, at, picture->bytes, &run);
 
         if (err)
             return err;

@@ -115,18 +115,18 @@ VhdChain *source_chain(const Source *source)
     return source->chain;
 }
 
-int source_run(Source *source, uint64_t start, ExtentRun *run)
+int source_run(Source *source, uint64_t start, VhdChainRun *run)
 {
     uint64_t sectors_end = vhd_chain_sectors(source->chain) * VHD_SECTOR_BYTES;
 
     if (start < sectors_end)
-        return extent_run(source->chain, start, sectors_end, run);
+        return vhd_chain_run(source->chain, start, sectors_end, run);
     /* The last bytes of a raw file, less than a sector. */
-    *run = (ExtentRun){.start = start, .len = source->bytes - start, .off = start};
+    *run = (VhdChainRun){.start = start, .len = source->bytes - start, .off = start};
     return 0;
 }
 
-int source_read(Source *source, const ExtentRun *run, uint64_t skip, void *buf, size_t len)
+int source_read(Source *source, const VhdChainRun *run, uint64_t skip, void *buf, size_t len)
 {
     VhdImage *layer = vhd_chain_layer(source->chain, (unsigned)run->layer);
 

@@ -3,7 +3,7 @@
  * device. */
 #pragma once
 
-#include "cli/extents.h"
+#include "vhd/chain-run.h"
 
 typedef enum SourceFormat { SOURCE_DETECT, SOURCE_RAW, SOURCE_VPC } SourceFormat;
 
@@ -25,7 +25,7 @@ uint64_t source_bytes(const Source *source);  /* of a raw file: no multiple of 5
 VhdChain *source_chain(const Source *source); /* a raw file is a chain of one layer */
 
 /* The run at start (a multiple of 512, below the size). 0 or -errno. */
-int source_run(Source *source, uint64_t start, ExtentRun *run);
+int source_run(Source *source, uint64_t start, VhdChainRun *run);
 
 /* len bytes of a run that is not zero, from skip on. 0 or -errno. */
-int source_read(Source *source, const ExtentRun *run, uint64_t skip, void *buf, size_t len);
+int source_read(Source *source, const VhdChainRun *run, uint64_t skip, void *buf, size_t len);

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vhd/chain-run.h"
 #include "vhd/error.h"
 #include "vhd/image-create.h"
 #include "vhd/image-relocate.h"
 
-#define CHUNK_BYTES (1u << 20)
+#define CHUNK_BYTES   (1u << 20)
+#define RUN_BYTES_MAX (64u << 20) /* between two looks at stop */
 
 static bool fail(VhdImage *image, int err, GError **error)
 {
@@ -29,55 +31,41 @@ static size_t first_not_zero(const uint8_t *bytes, size_t len)
     return at;
 }
 
-/* One run of one layer, chunk by chunk; holes are not read. *at goes to the first byte that is not
- * zero, else to the run's end. */
-static int scan_run(VhdFile *file, uint64_t off, uint64_t len, uint8_t *buf, uint64_t *at)
+/* One run, chunk by chunk. *at goes to the first byte that is not zero, else to the run's end. */
+static int scan_run(VhdChain *chain, const VhdChainRun *run, uint8_t *buf, uint64_t *at)
 {
-    for (uint64_t done = 0; done < len;) {
-        uint64_t data, data_end;
-        size_t chunk = (size_t)MIN(len - done, CHUNK_BYTES);
-        if (vhd_file_next_data(file, off + done, &data, &data_end) == 0 &&
-            (data >= data_end || data >= off + done + chunk)) {
-            done += chunk;
-            *at += chunk;
-            continue;
-        }
-        int result = vhd_file_read(file, VHD_IO_DATA, off + done, buf, chunk);
+    VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)run->layer));
+    size_t zeros, len;
+    do {
+        len = (size_t)MIN(run->start + run->len - *at, CHUNK_BYTES);
+        int result = vhd_file_read(file, VHD_IO_DATA, run->off + (*at - run->start), buf, len);
         if (result < 0)
             return result;
-        size_t zeros = first_not_zero(buf, chunk);
+        zeros = first_not_zero(buf, len);
         *at += zeros;
-        if (zeros < chunk)
-            return 1;
-        done += chunk;
-    }
+    } while (zeros == len && *at < run->start + run->len);
     return 0;
 }
 
 int vhd_op_resize_loses(VhdChain *chain, uint64_t bytes, uint64_t *off,
                         bool (*stop)(void *data, double part), void *data)
 {
-    uint64_t end = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES;
+    uint64_t end = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES, run_end;
     g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
-    *off = MIN(bytes, end);
-    while (*off < end) {
-        uint64_t sector = *off / VHD_SECTOR_BYTES;
-        VhdExtent extent;
-        int result = vhd_chain_map(chain, sector, MIN(end / VHD_SECTOR_BYTES - sector, CHUNK_BYTES),
-                                   &extent);
-        if (result < 0)
-            return result;
+    VhdChainRun run;
+    int result = 0;
+    for (*off = MIN(bytes, end); *off < end; *off = run_end) {
         if (stop && stop(data, (double)(*off - bytes) / (double)(end - bytes)))
             return -ECANCELED;
-        uint64_t len = extent.sectors * VHD_SECTOR_BYTES;
-        if (extent.layer < 0) {
-            *off += len;
+        result = vhd_chain_run(chain, *off, MIN(end, *off + RUN_BYTES_MAX), &run);
+        if (result < 0)
+            return result;
+        run_end = run.start + run.len;
+        if (vhd_chain_run_is_zero(&run))
             continue;
-        }
-        VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)extent.layer));
-        result = scan_run(file, extent.off, len, buf, off);
-        if (result != 0)
-            return MIN(result, 0);
+        result = scan_run(chain, &run, buf, off);
+        if (result < 0 || *off < run_end)
+            return result;
     }
     return 0;
 }

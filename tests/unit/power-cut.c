@@ -57,6 +57,20 @@ DiskPrint disk_print(MemImage *bytes)
     return print;
 }
 
+DiskPrint chain_print(VhdChain *chain)
+{
+    DiskPrint print = {.sectors = vhd_chain_sectors(chain)};
+    VhdExtent extent;
+    for (uint64_t at = 0; at < print.sectors; at += extent.sectors) {
+        g_assert_cmpint(vhd_chain_map(chain, at, print.sectors - at, &extent), ==, 0);
+        if (extent.layer < 0)
+            continue;
+        VhdImageExtent run = {VHD_DATA, extent.sectors, extent.off};
+        add_run(&print, vhd_chain_layer(chain, (unsigned)extent.layer), at, &run);
+    }
+    return print;
+}
+
 bool disk_print_equal(const DiskPrint *a, const DiskPrint *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
@@ -85,7 +99,7 @@ unsigned count_findings(MemImage *bytes, unsigned least_severity)
 
 static void judge(PowerCut *cut, MemImage *bytes)
 {
-    DiskPrint print = disk_print(bytes);
+    DiskPrint print = cut->print ? cut->print(bytes, cut->data) : disk_print(bytes);
     bool before = disk_print_equal(&print, &cut->before);
     g_assert_true(before || disk_print_equal(&print, &cut->after));
     g_assert_cmpuint(count_findings(bytes, VHD_SEVERITY_ERROR), ==, 0);

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "tests/support/trace-file.h"
-#include "vhd/image.h"
+#include "vhd/chain.h"
 
 /* What a disk shows. Alike where every sector reads alike, absent ones told apart from zeros. */
 typedef struct DiskPrint {
@@ -18,6 +18,8 @@ typedef struct DiskPrint {
 
 /* Of the image in bytes; it must open. */
 DiskPrint disk_print(MemImage *bytes);
+/* Of what a chain shows. */
+DiskPrint chain_print(VhdChain *chain);
 bool disk_print_equal(const DiskPrint *a, const DiskPrint *b);
 
 /* Findings of a check of at least this severity; nothing may be worse than a leak. */
@@ -29,6 +31,9 @@ typedef struct PowerCut {
     unsigned seeds; /* random remainders a cut */
     DiskPrint before, after;
     unsigned saw_before, saw_after; /* filled: how many remainders showed which */
+    /* In place of disk_print: what the image in bytes shows, over whatever it names as its parent.
+     * May be NULL. */
+    DiskPrint (*print)(MemImage *bytes, void *data);
     /* Called with each remainder that was judged, to go on from there. May be NULL. */
     void (*each)(MemImage *bytes, void *data);
     void *data;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-#include "cli/extents.h"
-
-#include "vhd/format.h"
+#include "vhd/chain-run.h"
 
 /* Cut a run of data down to what is alike in the file: a hole or data. */
-static void split_at_hole(VhdChain *chain, ExtentRun *run)
+static void split_at_hole(VhdChain *chain, VhdChainRun *run)
 {
     VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)run->layer));
     uint64_t data, data_end, end = run->off + run->len, at;
@@ -21,7 +19,7 @@ static void split_at_hole(VhdChain *chain, ExtentRun *run)
         run->len = at - run->off;
 }
 
-static int next_piece(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *run)
+static int next_piece(VhdChain *chain, uint64_t start, uint64_t end, VhdChainRun *run)
 {
     VhdExtent extent;
     int err =
@@ -29,27 +27,27 @@ static int next_piece(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *
 
     if (err)
         return err;
-    *run = (ExtentRun){.start = start,
-                       .len = extent.sectors * VHD_SECTOR_BYTES,
-                       .layer = extent.layer,
-                       .off = extent.layer < 0 ? 0 : extent.off};
+    *run = (VhdChainRun){.start = start,
+                         .len = extent.sectors * VHD_SECTOR_BYTES,
+                         .layer = extent.layer,
+                         .off = extent.layer < 0 ? 0 : extent.off};
     if (run->layer >= 0)
         split_at_hole(chain, run);
     return 0;
 }
 
-static bool continues(const ExtentRun *run, const ExtentRun *next)
+static bool continues(const VhdChainRun *run, const VhdChainRun *next)
 {
     return run->layer == next->layer && run->hole == next->hole &&
            (run->layer < 0 || run->off + run->len == next->off);
 }
 
-int extent_run(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *run)
+int vhd_chain_run(VhdChain *chain, uint64_t start, uint64_t end, VhdChainRun *run)
 {
     int err = next_piece(chain, start, end, run);
 
     while (!err && run->start + run->len < end) {
-        ExtentRun next;
+        VhdChainRun next;
 
         err = next_piece(chain, run->start + run->len, end, &next);
         if (err || !continues(run, &next))

@@ -4,17 +4,17 @@
 
 #include "vhd/chain.h"
 
-typedef struct ExtentRun {
+typedef struct VhdChainRun {
     uint64_t start, len; /* bytes of the disk */
     int layer;           /* -1: none */
     uint64_t off;        /* bytes in that layer's file */
     bool hole;           /* the file has a hole there: zeros */
-} ExtentRun;
+} VhdChainRun;
 
 /* The longest run at start, at most up to end (both multiples of 512). 0 or -errno. */
-int extent_run(VhdChain *chain, uint64_t start, uint64_t end, ExtentRun *run);
+int vhd_chain_run(VhdChain *chain, uint64_t start, uint64_t end, VhdChainRun *run);
 
-static inline bool extent_is_zero(const ExtentRun *run)
+static inline bool vhd_chain_run_is_zero(const VhdChainRun *run)
 {
     return run->layer < 0 || run->hole;
 }
