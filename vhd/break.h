@@ -18,6 +18,7 @@ typedef enum VhdBreak {
     VHD_BREAK_STAYS_NEW,      /* a block whose BAT entry was handed to a write */
     VHD_BREAK_FOOTER_CLAIM,   /* no space claimed for the footer behind a new block */
     VHD_BREAK_LIMBO,          /* space is free before the removal of its entry is durable */
+    VHD_BREAK_SLOT_TWICE,     /* is given to two blocks */
     VHD_BREAK_STALE_SPACE,    /* is not zeroed for its next use */
     VHD_BREAK_BATMAP_CLEAR,   /* not cleared before a BAT entry goes */
     VHD_BREAK_BATMAP_EARLY,   /* set before the last flush */
@@ -30,6 +31,7 @@ typedef enum VhdBreak {
     VHD_BREAK_OPEN_SYNC,      /* opening believes what is cached */
     VHD_BREAK_COPY_RESTORE,   /* a bad footer at 0 stays */
     VHD_BREAK_LENGTH,         /* a file without its footer is taken for as long as one with it */
+    VHD_BREAK_PUBLISH,        /* a new file gets its name before it is synced */
     VHD_BREAK_PARENT_SYNC,    /* parents are not synced */
     VHD_BREAKS
 } VhdBreak;

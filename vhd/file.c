@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vhd/break.h"
 #include "vhd/error.h"
 
 #define TEMP_TRIES      100 /* of a random name for a new file */
@@ -547,7 +548,7 @@ VhdFile *vhd_file_create(const char *path, mode_t mode, GError **error)
 bool vhd_file_publish(VhdFile *file, bool replace, GError **error)
 {
     const char *doing = "sync it before naming it";
-    int err = vhd_file_barrier(file);
+    int err = VHD_BROKEN(PUBLISH) ? 0 : vhd_file_barrier(file);
 
     if (!err) {
         doing = "give it its name";

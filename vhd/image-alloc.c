@@ -53,6 +53,8 @@ void vhd_image_give_back_slot_locked(VhdImage *image, uint32_t entry)
     uint64_t end = start + vhd_layout_block_span(&image->layout);
     if (end != image->data_end) {
         g_array_append_val(image->free_slots, entry);
+        if (VHD_BROKEN(SLOT_TWICE))
+            g_array_append_val(image->free_slots, entry);
         return;
     }
     image->data_end = start;

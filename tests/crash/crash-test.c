@@ -18,6 +18,7 @@
 #include "tests/crash/cuts.h"
 #include "tests/crash/mutants.h"
 #include "tests/crash/pick.h"
+#include "tests/crash/verbs.h"
 
 typedef struct Folders {
     char *files, *pending, *judge;
@@ -121,6 +122,8 @@ static void run_lives(Tally *tally, Rig *rig)
         if (last && !next_is_fine(last, life, &violation))
             tally_violation(tally, rig, &violation, "life %u begins", i);
         life_run(life);
+        if (life->mishap && !violate(&violation, 8, "%s", life->mishap))
+            tally_violation(tally, rig, &violation, "life %u runs", i);
         cuts_of_life(tally, life, tolerated);
         if (plan.end == LIFE_BARRIER_FAILED)
             settle_failed_barrier(tally, life, tolerated);
@@ -135,6 +138,7 @@ static void run_seed(Tally *tally, uint64_t seed, const Folders *folders)
     Rig *rig = rig_new(seed, folders->files, folders->pending, folders->judge);
 
     tally->in_seed = 0;
+    verbs_of_rig(tally, rig);
     run_lives(tally, rig);
     log_folder_clear(folders->pending);
     rig_free(rig);

@@ -273,8 +273,8 @@ static bool try_allocation(Trial *trial)
     if (write_sector(trial, sector) != 0)
         return violate(trial->violation, 7, "sector %" G_GUINT64_FORMAT " cannot be written",
                        sector);
-    return (block < 0 || trial->judged->log || lies_behind(trial, (uint32_t)block)) &&
-           compare(trial, 9, "after the next allocation");
+    return compare(trial, 9, "after the next allocation") &&
+           (block < 0 || trial->judged->log || lies_behind(trial, (uint32_t)block));
 }
 
 /* Flush, forget, open anew. */

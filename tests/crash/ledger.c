@@ -191,13 +191,17 @@ static LedgerVerdict blame(const LedgerCut *cut, uint64_t sector, const uint8_t 
 {
     const Sector *at = &cut->ledger->sector[sector];
     uint64_t first;
+    bool pattern = is_pattern(found, &first);
 
-    for (unsigned i = 0; i < at->count; i++)
-        if (memcmp(at->versions[i].bytes, found, SECTOR_BYTES) == 0)
-            return i < oldest ? LEDGER_TOO_OLD : LEDGER_FUTURE;
-    if (is_pattern(found, &first) && (uint32_t)first / WORDS != sector)
-        return LEDGER_FOREIGN;
-    return LEDGER_NEVER;
+    for (unsigned i = 0; i < at->count; i++) {
+        if (memcmp(at->versions[i].bytes, found, SECTOR_BYTES) != 0)
+            continue;
+        if (i < oldest)
+            return LEDGER_TOO_OLD;
+        if (pattern) /* zeros that are to be written later are zeros by chance */
+            return LEDGER_FUTURE;
+    }
+    return pattern && (uint32_t)first / WORDS != sector ? LEDGER_FOREIGN : LEDGER_NEVER;
 }
 
 LedgerVerdict ledger_judge(const LedgerCut *cut, uint64_t sector, const uint8_t *found)

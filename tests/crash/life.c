@@ -18,12 +18,12 @@ LifePlan life_plan(Rng *rng)
     };
 
     plan.requests = (unsigned)(plan.threads > 1 ? rng_range(rng, 6, 16) : rng_range(rng, 8, 40));
-    plan.faults = plan.threads == 1 && rng_one_in(rng, 2);
+    plan.faults = plan.threads == 1 && rng_one_in(rng, 3);
     plan.fill_log = plan.threads == 1 && rng_one_in(rng, 20);
     plan.discard = plan.end == LIFE_CLOSED && rng_one_in(rng, 4);
     /* Nothing else may wait for a flush then. */
     plan.hold_flushes = plan.threads == 1 && plan.end != LIFE_BARRIER_FAILED && !plan.faults &&
-                        !plan.fill_log && !plan.writethrough && rng_one_in(rng, 2);
+                        !plan.fill_log && !plan.writethrough && !rng_one_in(rng, 3);
     if (plan.hold_flushes)
         return plan;
     if (rng_one_in(rng, 3))
@@ -123,10 +123,23 @@ void life_free(Life *life)
     faults_unref(life->opened.outer);
     faults_unref(life->opened.inner);
     g_free(life->content);
+    g_free(life->mishap);
     g_free(life);
 }
 
 /* ---- running */
+
+void life_mishap(Life *life, const char *format, ...)
+{
+    char *text;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (!g_atomic_pointer_compare_and_exchange(&life->mishap, NULL, text))
+        g_free(text);
+}
 
 /* Nothing changes the file any more, as if the process were gone. Barriers go through: a dead
  * process hears of none that failed, and none follows a write that did. */
@@ -249,7 +262,7 @@ static void end(Life *life)
     if (err == 0)
         ledger_flushed(life->ledger, issued, life->ended_at);
     else if (life->plan.end == LIFE_CLOSED)
-        g_error("seed %" G_GUINT64_FORMAT ": close: %s", life->rig->seed, g_strerror(-err));
+        life_mishap(life, "close fails: %s", g_strerror(-err));
 }
 
 void life_run(Life *life)

@@ -39,6 +39,7 @@ typedef struct Life {
     uint64_t opened_at; /* tick: the disk was open */
     uint64_t ended_at;  /* tick: it was closed, or nothing more could happen */
     gint stopped;       /* atomic: requests fail from now on */
+    char *mishap;       /* NULL: none; atomic */
 } Life;
 
 /* Open the disk. top: what stands for layer 0, taken, or NULL. False: *error says why not; the life
@@ -47,6 +48,10 @@ Life *life_open(Rig *rig, const LifePlan *plan, VhdFile *top, GError **error);
 
 /* Run the requests and come to the end. */
 void life_run(Life *life);
+
+/* Something failed that had no reason to, while the process lived; the first is kept. Any thread.
+ */
+void life_mishap(Life *life, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 void life_free(Life *life);
 

@@ -16,11 +16,12 @@ static const Mutant mutants[] = {
     {"last-barrier", VHD_BREAK_LAST_BARRIER, INVARIANT(8)},
     {"plain-barrier", VHD_BREAK_PLAIN_BARRIER, INVARIANT(8)},
     {"new-bitmap", VHD_BREAK_NEW_BITMAP, INVARIANT(2)},
-    {"late-copy", VHD_BREAK_LATE_COPY, INVARIANT(3)},
+    {"late-copy", VHD_BREAK_LATE_COPY, INVARIANT(2) | INVARIANT(3)},
     {"flush-join", VHD_BREAK_FLUSH_JOIN, INVARIANT(8)},
     {"stays-new", VHD_BREAK_STAYS_NEW, INVARIANT(2) | INVARIANT(3)},
     {"footer-claim", VHD_BREAK_FOOTER_CLAIM, INVARIANT(2)},
     {"limbo", VHD_BREAK_LIMBO, INVARIANT(11)},
+    {"slot-twice", VHD_BREAK_SLOT_TWICE, INVARIANT(4)},
     {"stale-space", VHD_BREAK_STALE_SPACE, INVARIANT(9) | INVARIANT(11)},
     {"batmap-clear", VHD_BREAK_BATMAP_CLEAR, INVARIANT(12)},
     {"batmap-early", VHD_BREAK_BATMAP_EARLY, INVARIANT(12)},
@@ -32,7 +33,8 @@ static const Mutant mutants[] = {
     {"poison", VHD_BREAK_POISON, INVARIANT(7)},
     {"open-sync", VHD_BREAK_OPEN_SYNC, INVARIANT(7)},
     {"copy-restore", VHD_BREAK_COPY_RESTORE, INVARIANT(1)},
-    {"length", VHD_BREAK_LENGTH, INVARIANT(5)},
+    {"length", VHD_BREAK_LENGTH, INVARIANT(9)},
+    {"publish", VHD_BREAK_PUBLISH, INVARIANT(1)},
     {"parent-sync", VHD_BREAK_PARENT_SYNC, INVARIANT(6)},
 };
 

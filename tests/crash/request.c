@@ -204,14 +204,15 @@ static void note_sector(Worker *worker, const LedgerOp *noted, const VhdRequest 
 }
 
 /* May this request fail? Any may once something failed on purpose. */
-static void judge_result(const Life *life, const VhdRequest *request, int result)
+static void judge_result(Life *life, const VhdRequest *request, int result)
 {
     bool may_fail = life->plan.faults || life->plan.end == LIFE_BARRIER_FAILED ||
                     g_atomic_int_get(&life->stopped);
 
     if (result != 0 && !may_fail)
-        g_error("seed %" G_GUINT64_FORMAT ": request %d at %" G_GUINT64_FORMAT ": %s",
-                life->rig->seed, request->op, request->off, g_strerror(-result));
+        life_mishap(life,
+                    "request %d of %" G_GUINT64_FORMAT " bytes at %" G_GUINT64_FORMAT " fails: %s",
+                    request->op, request->len, request->off, g_strerror(-result));
 }
 
 static void run_change(Worker *worker, VhdOp op, Range range)
@@ -282,7 +283,7 @@ static void run_held_flush(Worker *worker)
     unsigned rule;
     unsigned count = (unsigned)rng_range(&worker->rng, 1, 4);
     bool twice = rng_one_in(&worker->rng, 2);
-    Range range = choose_range(worker);
+    Range range = beside(worker, choose_range(worker));
     Flushing first, second;
 
     run_change(worker, VHD_OP_WRITE, range);
@@ -312,10 +313,10 @@ void request_run(Worker *worker)
 {
     VhdOp op = choose_op(&worker->rng);
 
-    if (op != VHD_OP_FLUSH)
-        run_change(worker, op, choose_range(worker));
-    else if (worker->life->plan.hold_flushes && rng_one_in(&worker->rng, 2))
+    if (worker->life->plan.hold_flushes && (op == VHD_OP_FLUSH || rng_one_in(&worker->rng, 5)))
         run_held_flush(worker);
+    else if (op != VHD_OP_FLUSH)
+        run_change(worker, op, choose_range(worker));
     else
         run_flush(worker);
 }
