@@ -7,9 +7,9 @@
 #include "cli/cli.h"
 
 static const CliVerb *const verbs[] = {
-    &cli_create,  &cli_snapshot, &cli_info,   &cli_map,     &cli_tree,
-    &cli_check,   &cli_read,     &cli_write,  &cli_convert, &cli_compare,
-    &cli_measure, &cli_resize,   &cli_rebase, &cli_commit,  &cli_luns,
+    &cli_create, &cli_snapshot, &cli_info,    &cli_map,     &cli_tree,    &cli_check,
+    &cli_read,   &cli_write,    &cli_convert, &cli_compare, &cli_measure, &cli_resize,
+    &cli_rebase, &cli_commit,   &cli_compact, &cli_luns,
 };
 
 static void print_verbs(void)

@@ -41,6 +41,7 @@ typedef struct Move {
     uint64_t footer_off;  /* of the trailing footer now */
     uint64_t footer_len;  /* 512; 511 where Virtual PC wrote it */
     GArray *gone;         /* Range: what the image does not refer to in the end */
+    uint64_t kept_end;    /* of what stays where it is, and of what goes home */
 } Move;
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
@@ -86,6 +87,9 @@ static void carry_batmap(Move *move, uint8_t *map, uint64_t map_bytes)
     uint32_t old_last = image->layout.blocks - 1;
     memcpy(map, image->batmap, (size_t)MIN(map_bytes, image->layout.batmap_bytes));
     bitmap_clear(map, old_last, old_last < map_bytes * 8 ? 1 : 0);
+    for (uint32_t i = 0; i < move->wanted->header.bat_entries; i++)
+        if (move->wanted->bat[i] == VHD_BAT_UNUSED)
+            bitmap_clear(map, i, 1);
     if (move->wanted->header.bat_entries < map_bytes * 8)
         bitmap_clear(map, move->wanted->header.bat_entries,
                      (uint32_t)(map_bytes * 8) - move->wanted->header.bat_entries);
@@ -202,6 +206,9 @@ static void find_homes(Move *move)
         bat->home = bat_home;
     else if (bat && is_free(move, HEADER_HOME + VHD_HEADER_BYTES, bat->len))
         bat->home = HEADER_HOME + VHD_HEADER_BYTES;
+    else if (bat && move->wanted->cut_leaks &&
+             round_up(move->kept_end, VHD_PAGE_BYTES) + bat->len <= move->tail)
+        bat->home = round_up(move->kept_end, VHD_PAGE_BYTES);
     for (unsigned i = 0; i < move->count; i++)
         if (move->parts[i].kind == VHD_IO_LOCATOR)
             find_locator_home(move, &move->parts[i]);
@@ -234,46 +241,57 @@ static int by_end_descending(const void *a, const void *b)
     return x->end < y->end ? 1 : x->end > y->end ? -1 : 0;
 }
 
-static void note_range(GArray *gone, uint64_t *kept_end, uint64_t off, uint64_t len, bool stays)
+static void note_range(Move *move, uint64_t off, uint64_t len, bool stays)
 {
     Range range = {off, off + len};
     if (stays)
-        *kept_end = MAX(*kept_end, range.end);
+        move->kept_end = MAX(move->kept_end, range.end);
     else
-        g_array_append_val(gone, range); /* sorted later */
+        g_array_append_val(move->gone, range); /* sorted later */
 }
 
-static void note_blocks(Move *move, uint64_t *kept_end)
+static void note_blocks(Move *move)
 {
     VhdImage *image = move->image;
+    const VhdRelocation *wanted = move->wanted;
     uint64_t span = vhd_layout_block_span(&image->layout);
     for (uint32_t i = 0; i < image->layout.blocks; i++) {
-        bool stays = !move->wanted->bat || (i < move->wanted->header.bat_entries &&
-                                            move->wanted->bat[i] == image->bat[i]);
-        if (image->bat[i] != VHD_BAT_UNUSED)
-            note_range(move->gone, kept_end, (uint64_t)image->bat[i] * VHD_SECTOR_BYTES, span,
-                       stays);
+        uint32_t old = image->bat[i], now = old;
+        if (wanted->bat)
+            now = i < wanted->header.bat_entries ? wanted->bat[i] : VHD_BAT_UNUSED;
+        if (old != VHD_BAT_UNUSED && now != old)
+            note_range(move, (uint64_t)old * VHD_SECTOR_BYTES, span, false);
+        if (now != VHD_BAT_UNUSED)
+            note_range(move, (uint64_t)now * VHD_SECTOR_BYTES, span, true);
+        if (old != VHD_BAT_UNUSED || now != VHD_BAT_UNUSED)
+            move->first_block = MIN(move->first_block, (uint64_t)MIN(old, now) * VHD_SECTOR_BYTES);
     }
+}
+
+/* What stays where it is, and what is gone in the end. */
+static void note_all(Move *move)
+{
+    const VhdLayout *layout = &move->image->layout;
+    move->first_block = move->image->data_end;
+    for (unsigned i = 0; i < layout->regions; i++) {
+        const VhdRegion *region = &layout->region[i];
+        bool stays = region_stays(move, region);
+        if (stays || region->kind != VHD_REGION_LOCATOR_SPACE) /* blocks may lie in that */
+            note_range(move, region->off, region->len, stays);
+    }
+    note_blocks(move);
 }
 
 /* Where the file's content ends once what is gone is gone. Only what is known to be gone may be cut
  * off, so it has to be the last thing there. */
 static uint64_t end_without_gone(Move *move)
 {
-    const VhdLayout *layout = &move->image->layout;
-    uint64_t end = move->image->data_end, kept_end = 0;
-    for (unsigned i = 0; i < layout->regions; i++) {
-        const VhdRegion *region = &layout->region[i];
-        bool stays = region_stays(move, region);
-        if (stays || region->kind != VHD_REGION_LOCATOR_SPACE) /* blocks may lie in that */
-            note_range(move->gone, &kept_end, region->off, region->len, stays);
-    }
+    uint64_t end = move->wanted->cut_leaks ? 0 : move->image->data_end;
     for (unsigned i = 0; i < move->count; i++) {
         const Part *part = &move->parts[i];
         if (part->home)
-            kept_end = MAX(kept_end, part->home + MAX(part->len, part->home_space));
+            move->kept_end = MAX(move->kept_end, part->home + MAX(part->len, part->home_space));
     }
-    note_blocks(move, &kept_end);
     qsort(move->gone->data, move->gone->len, sizeof(Range), by_end_descending);
     for (unsigned i = 0; i < move->gone->len; i++) {
         const Range *range = &g_array_index(move->gone, Range, i);
@@ -281,16 +299,7 @@ static uint64_t end_without_gone(Move *move)
             break;
         end = MIN(end, range->off);
     }
-    return round_up(MAX(end, kept_end), VHD_SECTOR_BYTES);
-}
-
-static uint64_t find_first_block(const VhdImage *image)
-{
-    uint64_t first = image->data_end;
-    for (uint32_t i = 0; i < image->layout.blocks; i++)
-        if (image->bat[i] != VHD_BAT_UNUSED)
-            first = MIN(first, (uint64_t)image->bat[i] * VHD_SECTOR_BYTES);
-    return first;
+    return round_up(MAX(end, move->kept_end), VHD_SECTOR_BYTES);
 }
 
 static int plan(Move *move)
@@ -304,7 +313,7 @@ static int plan(Move *move)
     move->footer_len =
         VHD_FOOTER_BYTES - (info.bytes % VHD_SECTOR_BYTES == VHD_FOOTER_BYTES - 1 ? 1 : 0);
     move->footer_off = info.bytes - move->footer_len;
-    move->first_block = find_first_block(image);
+    note_all(move);
     move->tail = round_up(MAX(info.bytes, image->data_end), VHD_PAGE_BYTES);
     if (!add_parts(move))
         return -ENOMEM;
@@ -472,6 +481,9 @@ bool vhd_image_is_displaced(VhdImage *image)
 {
     VhdRelocation same;
     vhd_relocation_init(&same, image);
-    Move move = {.image = image, .wanted = &same, .first_block = find_first_block(image)};
+    Move move = {.image = image, .wanted = &same};
+    move.gone = g_array_new(FALSE, FALSE, sizeof(Range));
+    note_all(&move);
+    g_array_unref(move.gone);
     return image->layout.header_off != HEADER_HOME && is_free(&move, HEADER_HOME, VHD_HEADER_BYTES);
 }

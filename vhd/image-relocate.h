@@ -23,6 +23,7 @@ typedef struct VhdRelocation {
     VhdFooter footer;    /* data_offset is found by the relocation */
     VhdHeader header;    /* so is bat_offset; so are data_offset and data_space of new locators */
     const uint32_t *bat; /* header.bat_entries entries, host order; NULL: the BAT stays as it is */
+    bool cut_leaks;      /* the file ends behind the last thing that is used, whatever lies there */
     bool new_locators;   /* in place of all that are there: their bytes, NULL for an empty slot */
     const uint8_t *locator[VHD_LOCATORS]; /* of header.locators[i].data_length bytes */
 } VhdRelocation;

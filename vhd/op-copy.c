@@ -181,3 +181,38 @@ bool vhd_op_copy(VhdOpCopy *copy, uint64_t start, uint64_t end, GError **error)
     Piece piece = {.wanted = wanted, .seen = seen};
     return copy_range(copy, start, end, &piece, error);
 }
+
+/* As copy_runs, up to the first chunk that differs. */
+static bool runs_equal(const VhdOpCopy *copy, const VhdChainRun *a, const VhdChainRun *b,
+                       uint64_t end, Piece *piece, bool *equal, GError **error)
+{
+    uint64_t start = a->start;
+    for (uint64_t done = 0; *equal && start + done < end; done += piece->len) {
+        piece->len = (size_t)MIN(end - start - done, CHUNK_BYTES);
+        if (!load(copy->from, a, done, piece->wanted, piece->len, error) ||
+            !load(copy->seen, b, done, piece->seen, piece->len, error))
+            return false;
+        *equal = memcmp(piece->wanted, piece->seen, piece->len) == 0;
+    }
+    return true;
+}
+
+bool vhd_op_equal(VhdChain *a, VhdChain *b, uint64_t start, uint64_t end, bool *equal,
+                  GError **error)
+{
+    VhdOpCopy copy = {.from = a, .seen = b};
+    g_autofree uint8_t *wanted = g_malloc(CHUNK_BYTES);
+    g_autofree uint8_t *seen = g_malloc(CHUNK_BYTES);
+    Piece piece = {.wanted = wanted, .seen = seen};
+    *equal = true;
+    for (uint64_t at = start, next; *equal && at < end; at = next) {
+        VhdChainRun x, y;
+        if (!find_run(a, at, end, &x, error) || !find_run(b, at, at + x.len, &y, error))
+            return false;
+        next = at + MIN(x.len, y.len);
+        if (!is_known_equal(&copy, &x, &y) &&
+            !runs_equal(&copy, &x, &y, next, &piece, equal, error))
+            return false;
+    }
+    return true;
+}

@@ -23,3 +23,7 @@ typedef struct VhdOpCopy {
  * in memory: vhd_image_flush. False: an I/O error, no space, or stop (VHD_ERROR_INVALID); what was
  * copied until then is right. */
 bool vhd_op_copy(VhdOpCopy *copy, uint64_t start, uint64_t end, GError **error);
+
+/* Do a and b show the same in [start, end), within a? No more is read than it takes to tell. */
+bool vhd_op_equal(VhdChain *a, VhdChain *b, uint64_t start, uint64_t end, bool *equal,
+                  GError **error);

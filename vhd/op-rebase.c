@@ -8,6 +8,7 @@
 #include "vhd/image-relocate.h"
 #include "vhd/locator.h"
 #include "vhd/op-copy.h"
+#include "vhd/op-state.h"
 
 static bool fail(VhdImage *image, const char *doing, int err, GError **error)
 {
@@ -85,11 +86,8 @@ bool vhd_op_relink(VhdImage *image, const VhdParentLink *link, bool emptied, GEr
 {
     uint8_t *bytes[2] = {NULL, NULL};
     VhdRelocation wanted;
-    if (!vhd_image_writable(image)) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_READONLY, "%s: can only be read",
-                    vhd_image_name(image));
+    if (!vhd_op_may_change(image, error))
         return false;
-    }
     vhd_relocation_init(&wanted, image);
     bool encoded = fill_link(&wanted, link, bytes);
     int err = encoded ? relocate(image, &wanted, emptied) : 0;

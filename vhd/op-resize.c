@@ -8,6 +8,7 @@
 #include "vhd/error.h"
 #include "vhd/image-create.h"
 #include "vhd/image-relocate.h"
+#include "vhd/op-state.h"
 
 #define CHUNK_BYTES   (1u << 20)
 #define RUN_BYTES_MAX (64u << 20) /* between two looks at stop */
@@ -205,18 +206,8 @@ static bool may_resize(VhdImage *image, uint64_t bytes, GError **error)
                         .disk_bytes = bytes,
                         .block_bytes = header ? header->block_bytes : 0};
     uint64_t full;
-    if (!vhd_image_writable(image)) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_READONLY, "%s: can only be read",
-                    vhd_image_name(image));
+    if (!vhd_op_may_change(image, error))
         return false;
-    }
-    if (vhd_image_footer(image)->saved_state) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_UNSUPPORTED,
-                    "%s: belongs to a machine in saved state, which expects its size; start that "
-                    "machine and shut it down first",
-                    vhd_image_name(image));
-        return false;
-    }
     return vhd_image_create_bytes(vhd_image_name(image), &create, VHD_CREATE_ALL, &full, error);
 }
 

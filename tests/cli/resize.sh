@@ -70,7 +70,7 @@ refused 1 "vhdctl: d.vhd: write protected (no write permission: it may be a gold
     vhdctl resize d.vhd 20M
 silent vhdctl create --size 1M saved.vhd
 poke saved.vhd footers 84 01
-refused 1 "vhdctl: saved.vhd: belongs to a machine in saved state, which expects its size; start that machine and shut it down first" \
+refused 1 "vhdctl: saved.vhd: belongs to a machine in saved state, which expects it as it is; start that machine and shut it down first" \
     vhdctl resize saved.vhd 2M
 refused 1 "vhdctl: child.vhd: a size of 1000 bytes cannot be: it must be a multiple of 512, and not 0" \
     vhdctl resize --shrink --force child.vhd 1000

@@ -30,7 +30,8 @@ refused 1 "vhdctl: check: unknown option --fix; see 'vhdctl check --help'" vhdct
 refused 1 "vhdctl: check: the config string names the image, 'a' is one too many; see 'vhdctl check --help'" \
     vhdctl check --config vhd//a a
 
-for verb in create snapshot info map tree check read write convert compare measure luns; do
+for verb in create snapshot info map tree check read write convert compare measure luns \
+    resize rebase commit compact; do
     run vhdctl "$verb" --help
     is "$status$err" 0 "help of $verb"
     [[ $out == "Usage:"*"vhdctl $verb"* ]] || fail "help of $verb: $out"

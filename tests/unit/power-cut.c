@@ -105,25 +105,26 @@ static void judge(PowerCut *cut, MemImage *bytes)
     g_assert_cmpuint(count_findings(bytes, VHD_SEVERITY_ERROR), ==, 0);
     cut->saw_before += before;
     cut->saw_after += !before;
-    if (cut->each)
-        cut->each(bytes, cut->data);
 }
 
-static void judge_remainder(PowerCut *cut, uint64_t event, TraceChooser choose, void *data)
+static void judge_remainder(PowerCut *cut, uint64_t event, TraceChooser choose, void *data,
+                            bool go_on)
 {
     g_autoptr(MemImage) bytes = trace_rebuild(cut->trace, 0, cut->base, event, choose, data);
     judge(cut, bytes);
+    if (go_on && cut->each)
+        cut->each(bytes, cut->data);
 }
 
 void power_cut_everywhere(PowerCut *cut)
 {
     for (uint64_t event = 0; event <= trace_now(cut->trace); event++) {
-        judge_remainder(cut, event, trace_choose_all, NULL);
-        judge_remainder(cut, event, trace_choose_none, NULL);
-        judge_remainder(cut, event, trace_choose_returned, NULL);
+        judge_remainder(cut, event, trace_choose_all, NULL, false);
+        judge_remainder(cut, event, trace_choose_none, NULL, false);
+        judge_remainder(cut, event, trace_choose_returned, NULL, false);
         for (unsigned seed = 1; seed <= cut->seeds; seed++) {
             TraceRandom random = {.state = event * 1000 + seed};
-            judge_remainder(cut, event, trace_choose_random, &random);
+            judge_remainder(cut, event, trace_choose_random, &random, seed == 1);
         }
     }
 }

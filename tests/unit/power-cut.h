@@ -34,7 +34,8 @@ typedef struct PowerCut {
     /* In place of disk_print: what the image in bytes shows, over whatever it names as its parent.
      * May be NULL. */
     DiskPrint (*print)(MemImage *bytes, void *data);
-    /* Called with each remainder that was judged, to go on from there. May be NULL. */
+    /* Called after every event with one remainder that was judged, a random one, to go on from
+     * there. May be NULL. */
     void (*each)(MemImage *bytes, void *data);
     void *data;
 } PowerCut;
