@@ -15,13 +15,14 @@
 #include "vhd/error.h"
 
 #define CHUNK_BYTES (1u << 20)
+#define AZURE_BYTES (1u << 20)
 #define PIECE_BYTES 4096u /* zeros of this size and alignment are left out */
 
 typedef struct ConvertArgs {
     SinkFormat sink;
     SourceFormat source;
     uint32_t block_bytes;
-    gboolean force, unlocked, progress;
+    gboolean force, unlocked, progress, azure;
     const char *from, *to;
 } ConvertArgs;
 
@@ -115,6 +116,14 @@ static mode_t mode_of_source(const Source *source)
     return inode_child_mode(info.mode);
 }
 
+/* Of the disk made: Azure takes whole MiB only, the rest of the last one is zeros. */
+static uint64_t disk_bytes(const ConvertArgs *args, const Source *source)
+{
+    uint64_t bytes = source_bytes(source);
+
+    return args->azure ? (bytes + AZURE_BYTES - 1) / AZURE_BYTES * AZURE_BYTES : bytes;
+}
+
 static bool convert(const ConvertArgs *args, GError **error)
 {
     g_autoptr(Source) source = source_open(args->from, args->source, args->unlocked, error);
@@ -128,7 +137,7 @@ static bool convert(const ConvertArgs *args, GError **error)
         target_open(args->to, mode_of_source(source), args->force, source_chain(source), error);
     if (!target)
         return false;
-    sink = sink_open(target, args->sink, source_bytes(source), args->block_bytes, error);
+    sink = sink_open(target, args->sink, disk_bytes(args, source), args->block_bytes, error);
     if (!sink)
         return false;
     progress_begin(args->progress);
@@ -146,6 +155,8 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
         {"source", 'f', 0, G_OPTION_ARG_FILENAME, &source, SOURCE_FORMAT_HELP("SRC"), "FORMAT"},
         {"block-size", 'b', 0, G_OPTION_ARG_FILENAME, &block_size,
          "Size of a block of a dynamic image (default 2M)", "SIZE"},
+        {"azure", 0, 0, G_OPTION_ARG_NONE, &args.azure,
+         "A fixed image that Azure takes: of whole MiB", NULL},
         {"force", 0, 0, G_OPTION_ARG_NONE, &args.force,
          "Replace an existing file that is not in use", NULL},
         {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
@@ -162,6 +173,10 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
         !source_parse_format(source, &args.source, &error) ||
         (block_size && !target_parse_block_size(block_size, &args.block_bytes, &error)))
         return cli_usage(verb, "%s", error->message);
+    if (args.azure && sink && args.sink != SINK_FIXED)
+        return cli_usage(verb, "Azure takes fixed images only");
+    if (args.azure)
+        args.sink = SINK_FIXED;
     if (block_size && args.sink != SINK_DYNAMIC)
         return cli_usage(verb, "only a dynamic image has blocks, --block-size cannot be kept");
     args.from = operands[0];

@@ -36,6 +36,21 @@ cmp <(vhdctl read odd.vhd) <(cat odd; head -c 24 /dev/zero)
 silent vhdctl convert -O raw odd odd2
 same_bytes odd odd2
 
+# Azure: fixed, of whole MiB, the footer right behind them.
+for source in odd d.vhd child.vhd; do
+    silent vhdctl convert --azure "$source" azure.vhd
+    size=$(vhdctl info --size azure.vhd)
+    is "$((size % 1048576)) $(stat -c %s azure.vhd)" "0 $((size + 512))" "$source for Azure"
+    ((size - $(vhdctl measure --json -O raw "$source" | sed -n 's/.*"required" : \([0-9]*\).*/\1/p') < 1048576)) ||
+        fail "$source became $size bytes"
+    is "$(vhdctl info azure.vhd | sed -n 's/ *subformat: //p')" fixed
+    run vhdctl compare azure.vhd "$source"
+    is "$out" "Images are identical."
+    rm azure.vhd
+done
+refused 2 "vhdctl: convert: Azure takes fixed images only; see 'vhdctl convert --help'" \
+    vhdctl convert --azure -O dynamic odd x.vhd
+
 # What looks like a VHD is one, unless it is said to be raw; and the other way round.
 silent vhdctl convert -f raw -O raw d2.vhd copy
 same_bytes d2.vhd copy
