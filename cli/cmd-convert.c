@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/sink.h"
 #include "cli/source.h"
+#include "cli/stdin.h"
 #include "vhd/error.h"
 
 #define CHUNK_BYTES (1u << 20)
@@ -124,18 +125,40 @@ static uint64_t disk_bytes(const ConvertArgs *args, const Source *source)
     return args->azure ? (bytes + AZURE_BYTES - 1) / AZURE_BYTES * AZURE_BYTES : bytes;
 }
 
+/* The target comes first where the source is a pipe: that can be read once, and may be long. */
+static Source *open_pipe(const ConvertArgs *args, Target **target, GError **error)
+{
+    *target = target_open(args->to, TARGET_MODE_DEFAULT, args->force, NULL, error);
+    return *target ? source_open_stdin(args->to, args->source, error) : NULL;
+}
+
+static Source *open_file(const ConvertArgs *args, const char *path, Target **target, GError **error)
+{
+    g_autoptr(Source) source = source_open(path, args->source, args->unlocked, error);
+
+    if (!source)
+        return NULL;
+    *target =
+        target_open(args->to, mode_of_source(source), args->force, source_chain(source), error);
+    return *target ? g_steal_pointer(&source) : NULL;
+}
+
+static Source *open_both(const ConvertArgs *args, Target **target, GError **error)
+{
+    if (strcmp(args->from, "-") != 0)
+        return open_file(args, args->from, target, error);
+    return stdin_is_file() ? open_file(args, "/dev/stdin", target, error)
+                           : open_pipe(args, target, error);
+}
+
 static bool convert(const ConvertArgs *args, GError **error)
 {
-    g_autoptr(Source) source = source_open(args->from, args->source, args->unlocked, error);
     g_autoptr(Target) target = NULL;
+    g_autoptr(Source) source = open_both(args, &target, error);
     g_autoptr(Sink) sink = NULL;
     bool done;
 
     if (!source)
-        return false;
-    target =
-        target_open(args->to, mode_of_source(source), args->force, source_chain(source), error);
-    if (!target)
         return false;
     sink = sink_open(target, args->sink, disk_bytes(args, source), args->block_bytes, error);
     if (!sink)

@@ -11,6 +11,7 @@
 #include "cli/open.h"
 #include "cli/progress.h"
 #include "cli/size.h"
+#include "cli/stdin.h"
 #include "vhd/disk.h"
 #include "vhd/format.h"
 
@@ -24,23 +25,6 @@ typedef struct Writing {
     uint64_t at;    /* where the next one goes */
     uint8_t *buf;   /* CHUNK_BYTES; begins with the sector that at lies in */
 } Writing;
-
-/* Fill buf from stdin; short at its end only, or where the user interrupts. */
-static bool read_stdin(uint8_t *buf, size_t len, size_t *got)
-{
-    for (*got = 0; *got < len && !progress_interrupted();) {
-        ssize_t n = read(STDIN_FILENO, buf + *got, len - *got);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        if (n == 0)
-            return true;
-        *got += (size_t)n;
-    }
-    return true;
-}
 
 static int fail_at(const Writing *writing, const char *doing, int err)
 {
@@ -76,7 +60,7 @@ static int at_disk_end(Writing *writing)
     uint8_t more;
     size_t got = 0;
 
-    if (!read_stdin(&more, 1, &got))
+    if (!stdin_read(&more, 1, &got))
         return cli_fail("cannot read standard input: %s", g_strerror(errno));
     if (got == 0)
         return CLI_DONE;
@@ -90,7 +74,7 @@ static int copy_in(Writing *writing)
     while (writing->at < writing->bytes) {
         size_t skip = writing->at % VHD_SECTOR_BYTES, got = 0;
         size_t room = MIN(CHUNK_BYTES - skip, writing->bytes - writing->at);
-        bool readable = read_stdin(writing->buf + skip, room, &got);
+        bool readable = stdin_read(writing->buf + skip, room, &got);
         int err = 0;
 
         if (got > 0)

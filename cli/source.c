@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/open.h"
+#include "cli/stdin.h"
 #include "vhd/error.h"
 
 bool source_parse_format(const char *text, SourceFormat *format, GError **error)
@@ -83,18 +84,42 @@ static VhdChain *open_any(const char *path, SourceFormat format, bool unlocked, 
     return chain;
 }
 
+static Source *source_new(VhdChain *chain, uint64_t bytes)
+{
+    Source *source = g_new0(Source, 1);
+
+    source->chain = chain;
+    source->bytes = bytes;
+    return source;
+}
+
 Source *source_open(const char *path, SourceFormat format, bool unlocked, GError **error)
 {
     uint64_t bytes = 0;
     VhdChain *chain = open_any(path, format, unlocked, &bytes, error);
-    Source *source;
 
-    if (!chain)
+    return chain ? source_new(chain, bytes) : NULL;
+}
+
+Source *source_open_stdin(const char *near, SourceFormat format, GError **error)
+{
+    VhdFileInfo info = {.bytes = 0};
+    VhdChain *chain;
+    VhdFile *file;
+
+    file = stdin_spool(near, error);
+    if (!file)
         return NULL;
-    source = g_new0(Source, 1);
-    source->chain = chain;
-    source->bytes = bytes;
-    return source;
+    vhd_file_info(file, &info);
+    if (format == SOURCE_VPC || (format == SOURCE_DETECT && looks_like_vhd(file, info.bytes))) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "standard input: a VHD cannot come through a pipe; name the file, or take it "
+                    "as raw bytes with -f raw");
+        vhd_file_close(file);
+        return NULL;
+    }
+    chain = open_raw(file, true, error);
+    return chain ? source_new(chain, info.bytes) : NULL;
 }
 
 void source_close(Source *source)

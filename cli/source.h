@@ -18,6 +18,10 @@ typedef struct Source Source;
 
 /* SOURCE_DETECT: an image if there is a VHD's footer, good or bad, at its end or its beginning. */
 Source *source_open(const char *path, SourceFormat format, bool unlocked, GError **error);
+
+/* Standard input, a pipe: a raw disk, kept beside the path near as long as the source is open. What
+ * looks like a VHD there is refused unless format is SOURCE_RAW: a VHD is not read in one go. */
+Source *source_open_stdin(const char *near, SourceFormat format, GError **error);
 void source_close(Source *source); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Source, source_close)
 

@@ -51,6 +51,32 @@ done
 refused 2 "vhdctl: convert: Azure takes fixed images only; see 'vhdctl convert --help'" \
     vhdctl convert --azure -O dynamic odd x.vhd
 
+# Standard input: a pipe, of any length, and a file.
+for source in raw odd; do
+    for format in raw fixed dynamic; do
+        run bash -c 'cat "$1" | "$VHDCTL" convert -O "$2" - piped' _ "$source" "$format"
+        is "$out$err$status" 0 "$source as $format"
+        small piped
+        run vhdctl compare piped "$source"
+        is "$out" "Images are identical." "$source as $format"
+        [[ $format != raw ]] || same_bytes "$source" piped
+        is "$(stat -c %a piped)" 644
+        rm piped
+    done
+done
+silent vhdctl convert - piped <d.vhd
+run vhdctl compare --strict piped d.vhd
+is "$out" "Images are identical."
+is "$(find . -name '.piped*')" "" "temporary files"
+rm piped
+refused 1 "vhdctl: standard input: a VHD cannot come through a pipe; name the file, or take it as raw bytes with -f raw" \
+    bash -c 'cat d.vhd | "$VHDCTL" convert - piped'
+silent bash -c 'cat d.vhd | "$VHDCTL" convert -f raw -O raw - piped'
+same_bytes d.vhd piped
+rm piped
+refused 1 "vhdctl: d.vhd: exists already; name another file, or replace it with --force" \
+    bash -c 'cat raw | "$VHDCTL" convert - d.vhd'
+
 # What looks like a VHD is one, unless it is said to be raw; and the other way round.
 silent vhdctl convert -f raw -O raw d2.vhd copy
 same_bytes d2.vhd copy
