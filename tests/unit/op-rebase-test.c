@@ -197,6 +197,7 @@ static void test_copies_no_more(void)
     begin(&family, VHD_TYPE_DYNAMIC, SECTORS);
     mem_image_unref(family.new.bytes);
     family.new.bytes = mem_image_clone(family.old.bytes);
+    mem_image_set_inode(family.new.bytes, 1); /* another file, though a copy */
     family.new.image = open_one(&family.new, true);
     write_sectors(family.new.image, 200, 3, 0xAB);
     close_one(&family.new);
