@@ -299,6 +299,14 @@ void vhd_batmap_encode(const VhdBatmapHeader *batmap, uint8_t raw[static VHD_BAT
     memcpy(raw, &r, sizeof(r));
 }
 
+uint32_t vhd_batmap_checksum(const uint8_t *map, size_t len, uint64_t disk_bytes)
+{
+    uint64_t bytes = ((disk_bytes >> 24) + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES;
+
+    bytes = (bytes > 0 ? bytes : 1) * VHD_SECTOR_BYTES;
+    return vhd_checksum(map, bytes < len ? bytes : len, SIZE_MAX);
+}
+
 bool vhd_footer_promises_batmap(const VhdFooter *footer)
 {
     return footer->creator == VHD_CREATOR_TAPDISK && footer->creator_version >= 0x00010001u;

@@ -222,6 +222,11 @@ bool vhd_batmap_decode(const uint8_t raw[static VHD_BATMAP_BYTES], uint64_t off,
                        VhdBatmapHeader *batmap, VhdFault *fault);
 void vhd_batmap_encode(const VhdBatmapHeader *batmap, uint8_t raw[static VHD_BATMAP_BYTES]);
 
+/* The checksum of the len bytes of a batmap as XenServer computes it (measured): over a bit for
+ * each 2 MiB of the disk in whole sectors, whatever the block size, but over no more than there
+ * are. */
+uint32_t vhd_batmap_checksum(const uint8_t *map, size_t len, uint64_t disk_bytes);
+
 /* True where the creator promises a batmap: "tap\0", version 1.1 or later. 1.1 did not always keep
  * it: there a missing cookie is no fault. */
 bool vhd_footer_promises_batmap(const VhdFooter *footer);

@@ -19,13 +19,6 @@ static size_t map_bytes(const VhdImage *image)
     return (size_t)image->layout.batmap_bytes;
 }
 
-uint32_t vhd_batmap_checksum(const uint8_t *map, uint64_t bytes, uint64_t disk_bytes)
-{
-    uint64_t summed = (disk_bytes >> 24) + VHD_SECTOR_BYTES - 1;
-    summed = MAX(summed / VHD_SECTOR_BYTES, 1) * VHD_SECTOR_BYTES;
-    return vhd_checksum(map, (size_t)MIN(summed, bytes), SIZE_MAX);
-}
-
 static uint32_t map_checksum(const VhdImage *image)
 {
     return vhd_batmap_checksum(image->batmap, map_bytes(image), image->footer.current_bytes);

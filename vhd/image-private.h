@@ -156,9 +156,6 @@ void vhd_image_forget_log_locked(VhdImage *image);
 void vhd_image_log_locked(VhdImage *image, const VhdPendingRecord *record);
 
 /* ---- image-batmap.c */
-/* Of a map of so many bytes. Tapdisk sums this much of it (measured); round 512 of a bit for each
- * 2 MiB. */
-uint32_t vhd_batmap_checksum(const uint8_t *map, uint64_t bytes, uint64_t disk_bytes);
 /* Once the BAT is there: a map that lies over blocks is left aside, and taken away where writable.
  */
 bool vhd_image_load_batmap(VhdImage *image, const VhdImageOptions *options, GError **error);
