@@ -25,6 +25,21 @@ static bool out_of_memory(Check *check, GError **error)
 
 /* BAT */
 
+static void report_entry(Check *check, VhdFindingCode code, const VhdFault *fault, uint32_t block,
+                         uint32_t other)
+{
+    g_autofree char *text = vhd_fault_text(fault);
+
+    check_report(check,
+                 (VhdFinding){.code = code,
+                              .severity = VHD_SEVERITY_ERROR,
+                              .off = fault->off,
+                              .block = block,
+                              .other = other,
+                              .asks = check->header_fault.code == VHD_FAULT_NONE},
+                 "%s", text);
+}
+
 static void note_entry(Check *check, uint32_t block, uint32_t entry)
 {
     VhdFault fault;
@@ -33,7 +48,7 @@ static void note_entry(Check *check, uint32_t block, uint32_t entry)
     if (vhd_layout_entry_ok(&check->layout, block, entry, check->room_end, &fault))
         check->used[check->used_count++] = (CheckBlock){entry, block};
     else
-        check_fault(check, VHD_FINDING_BAT_ENTRY, VHD_SEVERITY_ERROR, &fault, false);
+        report_entry(check, VHD_FINDING_BAT_ENTRY, &fault, block, 0);
 }
 
 /* Grow used so that count more fit. */
@@ -173,7 +188,10 @@ static void check_gap(Check *check, uint64_t start, uint64_t end)
     if (not_zero > 0) {
         finding.code = VHD_FINDING_LEAK;
         finding.severity = VHD_SEVERITY_LEAK;
-        finding.repairable = true;
+        finding.end = end;
+        /* A wrong entry may have been meant for this place. */
+        finding.asks = check_bat_is_bad(check);
+        finding.repairable = !finding.asks && check->header_fault.code == VHD_FAULT_NONE;
         check->result->leaked_bytes += data;
         check_report(check, finding,
                      "%" G_GUINT64_FORMAT " bytes from offset %" G_GUINT64_FORMAT
@@ -311,21 +329,10 @@ static void batmap_fault(Check *check, const VhdFault *fault)
     check_fault(check, VHD_FINDING_BATMAP, VHD_SEVERITY_WARNING, fault, true);
 }
 
-/* How many bytes of the map XenServer's checksum is over: it counts blocks of 2 MiB. */
-static uint64_t batmap_sum_bytes(const Check *check)
-{
-    uint64_t bytes = check->footer.current_bytes >> 24;
-
-    bytes = MAX((bytes + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES, 1) * VHD_SECTOR_BYTES;
-    return MIN(bytes, check->layout.batmap_bytes);
-}
-
 /* Other writers sum up the whole map. */
 static bool batmap_sum_ok(const Check *check, uint64_t map_bytes, VhdFault *fault)
 {
-    uint64_t bytes = batmap_sum_bytes(check);
-
-    fault->wanted = vhd_checksum(check->batmap, bytes, bytes);
+    fault->wanted = vhd_batmap_checksum(check->batmap, map_bytes, check->footer.current_bytes);
     return fault->wanted == fault->found ||
            vhd_checksum(check->batmap, map_bytes, map_bytes) == fault->found;
 }
@@ -423,6 +430,7 @@ static void check_batmap_lies(Check *check)
                      (VhdFinding){.code = VHD_FINDING_BATMAP_LIES,
                                   .severity = VHD_SEVERITY_ERROR,
                                   .off = check->layout.batmap_off + block / 8,
+                                  .block = block,
                                   .repairable = true},
                      "the batmap calls block %u full, which it is not", block);
     }
@@ -433,7 +441,10 @@ static void check_batmap_lies(Check *check)
 static void check_overlaps(Check *check)
 {
     uint64_t end = 0;
+    uint32_t last = 0; /* the block that reaches up to end */
 
+    if (check->used_count > 0)
+        check->result->first_block_off = (uint64_t)check->used[0].entry * VHD_SECTOR_BYTES;
     for (size_t i = 0; i < check->used_count; i++) {
         const CheckBlock *place = &check->used[i];
         uint64_t start = (uint64_t)place->entry * VHD_SECTOR_BYTES;
@@ -441,9 +452,12 @@ static void check_overlaps(Check *check)
                           check->layout.bat_off + (uint64_t)place->block * 4, start, end};
 
         if (start < end)
-            check_fault(check, VHD_FINDING_BAT_OVERLAP, VHD_SEVERITY_ERROR, &fault, false);
+            report_entry(check, VHD_FINDING_BAT_OVERLAP, &fault, place->block, last);
+        if (start + vhd_layout_block_span(&check->layout) > end)
+            last = place->block;
         end = MAX(end, start + vhd_layout_block_span(&check->layout));
     }
+    check->result->data_end = MAX(end, vhd_layout_metadata_end(&check->layout));
 }
 
 bool check_blocks(Check *check, GError **error)

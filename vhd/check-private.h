@@ -23,7 +23,9 @@ typedef struct Check {
                           */
     uint64_t room_end;   /* where blocks must end: the trailing footer, or the end of the file */
     VhdFooter footer;
-    VhdHeader header; /* undefined in a fixed image */
+    VhdHeader header;      /* undefined in a fixed image */
+    VhdFault header_fault; /* of a header whose checksum alone is wrong: told once the rest of the
+                              image has been compared with it; code NONE: it is good */
     VhdLayout layout;
     CheckBlock *used; /* good entries, by place once sorted; owned */
     size_t used_count;
@@ -43,6 +45,9 @@ void check_fault(Check *check, VhdFindingCode code, VhdSeverity severity, const 
 /* A finding READ: err is a positive or negative errno. */
 void check_read_failed(Check *check, uint64_t off, const char *what, int err);
 
+/* Entries that name a wrong place were found: what is free cannot be told for sure. */
+bool check_bat_is_bad(const Check *check);
+
 /* True if the caller should go on. */
 bool check_go_on(Check *check, double part);
 
@@ -50,9 +55,12 @@ bool check_go_on(Check *check, double part);
  * data there; end if there is none. */
 uint64_t check_next_data(Check *check, uint64_t off, uint64_t end);
 
-/* Footers and header: fills file_bytes to layout. False with *error: no VHD. *judged: the layout is
- * good enough for its blocks to be looked at. */
+/* Footers and header: fills file_bytes to layout, and the result's trailing_off. False with *error:
+ * no VHD. *judged: the layout is good enough for its blocks to be looked at. */
 bool check_records(Check *check, bool *judged, GError **error);
+
+/* What check_records put off: a header that its checksum alone speaks against. */
+void check_header_checksum(Check *check, bool judged);
 
 /* BAT, bitmaps, batmap, leaks. The layout is judged, and not that of a fixed image. */
 bool check_blocks(Check *check, GError **error);

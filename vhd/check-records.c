@@ -9,10 +9,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vhd/be.h"
 #include "vhd/error.h"
 
 /* How far from the end of the file a footer is looked for that something was appended to. */
 #define TRAILING_SCAN_BYTES (64u << 10)
+
+#define OTHER_SERVES "the other footer serves"
 
 typedef struct FooterFound {
     bool read; /* the bytes are there */
@@ -64,41 +67,78 @@ static void read_end(Check *check, FooterFound *end)
     read_footer(check, end, bytes - VHD_FOOTER_BYTES, VHD_FOOTER_BYTES);
 }
 
-/* A footer that ends before the file does, because something was appended: its end, or 0. */
-static uint64_t find_buried_footer(Check *check)
+/* Decode a footer that its checksum alone speaks against. */
+static bool decode_anyway(FooterFound *found)
+{
+    uint8_t raw[VHD_FOOTER_BYTES];
+    VhdFault fault;
+
+    if (!found->read || found->fault.code != VHD_FAULT_FOOTER_CHECKSUM)
+        return false;
+    memcpy(raw, found->raw, sizeof(raw));
+    be32_put(raw + VHD_FOOTER_AT_CHECKSUM, vhd_checksum(raw, sizeof(raw), VHD_FOOTER_AT_CHECKSUM));
+    return vhd_footer_decode(raw, found->off, &found->footer, &fault);
+}
+
+/* A footer that ends before the file does, because something was appended. */
+static bool find_buried_footer(Check *check, FooterFound *found)
 {
     uint64_t bytes = check->file_bytes, len = MIN(bytes, TRAILING_SCAN_BYTES), start;
-    VhdFooter footer;
-    VhdFault fault;
+
+    *found = (FooterFound){.off = 0};
 
     start = (bytes - len + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
     if (start == 0) /* the copy */
         start = VHD_SECTOR_BYTES;
     if (start >= bytes ||
         vhd_file_read(check->file, VHD_IO_FOOTER, start, check->buffer, bytes - start) != 0)
-        return 0;
+        return false;
     for (uint64_t off = bytes / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
          off >= start + VHD_FOOTER_BYTES;) {
         off -= VHD_SECTOR_BYTES;
-        if (vhd_footer_decode(check->buffer + (off - start), off, &footer, &fault))
-            return off + VHD_FOOTER_BYTES;
+        found->off = off;
+        memcpy(found->raw, check->buffer + (off - start), VHD_FOOTER_BYTES);
+        found->read = found->good =
+            vhd_footer_decode(found->raw, off, &found->footer, &found->fault);
+        if (found->good)
+            return off + VHD_FOOTER_BYTES < bytes;
     }
-    return 0;
+    return false;
 }
 
-static void report_buried_footer(Check *check)
+static void report_trailing(Check *check, VhdSeverity severity, uint64_t end, bool repairable)
 {
-    uint64_t end = find_buried_footer(check);
+    check_report(check,
+                 (VhdFinding){.code = VHD_FINDING_TRAILING,
+                              .severity = severity,
+                              .off = end,
+                              .bytes = check->file_bytes - end,
+                              .repairable = repairable},
+                 "%" G_GUINT64_FORMAT
+                 " bytes follow a footer that ends at offset %" G_GUINT64_FORMAT,
+                 check->file_bytes - end, end);
+}
 
-    if (end != 0 && end < check->file_bytes)
-        check_report(check,
-                     (VhdFinding){.code = VHD_FINDING_TRAILING,
-                                  .severity = VHD_SEVERITY_WARNING,
-                                  .off = end,
-                                  .bytes = check->file_bytes - end},
-                     "%" G_GUINT64_FORMAT
-                     " bytes follow a footer that ends at offset %" G_GUINT64_FORMAT,
-                     check->file_bytes - end, end);
+static void report_buried_footer(Check *check, bool repairable)
+{
+    FooterFound found;
+
+    if (find_buried_footer(check, &found))
+        report_trailing(check, VHD_SEVERITY_WARNING, found.off + VHD_FOOTER_BYTES, repairable);
+}
+
+/* Neither footer is there, but one that something was appended to is: it takes the place of the one
+ * at the end. That of a fixed image stands right behind its disk; what looks so elsewhere may be
+ * the guest's. */
+static void adopt_buried_footer(Check *check, const FooterFound *copy, FooterFound *end)
+{
+    FooterFound found;
+
+    if (copy->good || end->good || is_footer(end) || !find_buried_footer(check, &found) ||
+        (found.footer.type == VHD_TYPE_FIXED && found.off != found.footer.current_bytes))
+        return;
+    *end = found;
+    report_trailing(check, VHD_SEVERITY_ERROR, found.off + VHD_FOOTER_BYTES, true);
 }
 
 /* Two good footers: do they tell of the same disk? */
@@ -106,6 +146,7 @@ static void compare_footers(Check *check, const FooterFound *copy, const FooterF
 {
     const VhdFooter *a = &copy->footer, *b = &end->footer;
     VhdFault fault = {.code = VHD_FAULT_FOOTERS_DIFFER};
+    g_autofree char *text = NULL;
 
     if (a->current_bytes != b->current_bytes) {
         fault.off = VHD_FOOTER_AT_SIZE;
@@ -123,9 +164,11 @@ static void compare_footers(Check *check, const FooterFound *copy, const FooterF
         check_report(check,
                      (VhdFinding){.code = VHD_FINDING_FOOTERS_DIFFER,
                                   .severity = VHD_SEVERITY_ERROR,
-                                  .off = VHD_FOOTER_AT_UUID},
+                                  .off = VHD_FOOTER_AT_UUID,
+                                  .asks = true},
                      "the footer copy and the footer at the end of the file hold different uuids: "
-                     "the image can only be read");
+                     "the image can only be read; look at its content, then choose one with vhdctl "
+                     "repair --footer");
         return;
     } else if (memcmp(copy->raw, end->raw, VHD_FOOTER_BYTES - 1) != 0) {
         check_report(
@@ -137,17 +180,25 @@ static void compare_footers(Check *check, const FooterFound *copy, const FooterF
     } else {
         return;
     }
-    check_fault(check, VHD_FINDING_FOOTERS_DIFFER, VHD_SEVERITY_ERROR, &fault, false);
+    text = vhd_fault_text(&fault);
+    check_report(check,
+                 (VhdFinding){.code = VHD_FINDING_FOOTERS_DIFFER,
+                              .severity = VHD_SEVERITY_ERROR,
+                              .off = fault.off,
+                              .asks = true},
+                 "%s", text);
 }
 
-/* A damaged footer, told as a loss only where the other one does not serve. */
+/* A damaged footer, told as a loss only where nothing else serves: help says what does, NULL for
+ * nothing. What XenServer poisoned is never mended here. */
 static void report_bad_footer(Check *check, VhdFindingCode code, const FooterFound *bad,
-                              bool other_serves)
+                              const char *help)
 {
     const VhdFault *fault = &bad->fault;
 
-    if (!other_serves || fault->code != VHD_FAULT_FOOTER_CHECKSUM) {
-        check_fault(check, code, VHD_SEVERITY_ERROR, fault, other_serves);
+    if (!help || fault->code != VHD_FAULT_FOOTER_CHECKSUM) {
+        check_fault(check, code, VHD_SEVERITY_ERROR, fault,
+                    help && fault->code != VHD_FAULT_FOOTER_POISONED);
         return;
     }
     check_report(
@@ -155,8 +206,8 @@ static void report_bad_footer(Check *check, VhdFindingCode code, const FooterFou
         (VhdFinding){
             .code = code, .severity = VHD_SEVERITY_ERROR, .off = fault->off, .repairable = true},
         "footer checksum at offset %" G_GUINT64_FORMAT " is 0x%08" G_GINT64_MODIFIER
-        "X, expected 0x%08" G_GINT64_MODIFIER "X: the other footer serves",
-        fault->off, fault->found, fault->wanted);
+        "X, expected 0x%08" G_GINT64_MODIFIER "X: %s",
+        fault->off, fault->found, fault->wanted, help);
 }
 
 static void report_end(Check *check, const FooterFound *end, bool copy_good)
@@ -164,7 +215,7 @@ static void report_end(Check *check, const FooterFound *end, bool copy_good)
     if (end->good || (!end->read && check->file_bytes >= VHD_FOOTER_BYTES))
         return;
     if (is_footer(end)) {
-        report_bad_footer(check, VHD_FINDING_FOOTER_END, end, copy_good);
+        report_bad_footer(check, VHD_FINDING_FOOTER_END, end, copy_good ? OTHER_SERVES : NULL);
         return;
     }
     /* What a killed writer leaves, and what the first flush puts right; fatal where the copy is no
@@ -175,7 +226,7 @@ static void report_end(Check *check, const FooterFound *end, bool copy_good)
                               .off = end->off,
                               .repairable = copy_good},
                  "the file does not end with a footer");
-    report_buried_footer(check);
+    report_buried_footer(check, copy_good);
 }
 
 /* What lies at 0 in a fixed image is the guest's, whatever it looks like. But the end of another
@@ -187,12 +238,46 @@ static bool end_is_fixed(const FooterFound *copy, const FooterFound *end)
            (end->off == end->footer.current_bytes || !copy->good);
 }
 
+/* The end of a fixed image whose checksum is wrong: a footer at 0 would be the guest's work. Where
+ * the footer stands right behind the disk that it tells of, the rest of it is right. */
+static const FooterFound *judge_bad_fixed(Check *check, FooterFound *end)
+{
+    end->good = end->footer.current_bytes == end->off;
+    report_bad_footer(check, VHD_FINDING_FOOTER_END, end,
+                      end->good ? "all else in it fits the file" : NULL);
+    return end->good ? end : NULL;
+}
+
+/* Two footers that are alike but for their checksums, both wrong: what a program leaves that did
+ * not compute them; damage does not strike twice alike. */
+static bool bad_alike(const FooterFound *copy, const FooterFound *end)
+{
+    return memcmp(copy->raw, end->raw, VHD_FOOTER_AT_CHECKSUM) == 0 &&
+           memcmp(copy->raw + VHD_FOOTER_AT_UUID, end->raw + VHD_FOOTER_AT_UUID,
+                  VHD_FOOTER_BYTES - VHD_FOOTER_AT_UUID) == 0;
+}
+
+static const FooterFound *judge_bad_alike(Check *check, FooterFound *copy, FooterFound *end)
+{
+    const char *help = "the other footer says the same";
+
+    copy->good = end->good = true;
+    report_bad_footer(check, VHD_FINDING_FOOTER_COPY, copy, help);
+    report_bad_footer(check, VHD_FINDING_FOOTER_END, end, help);
+    return copy;
+}
+
 /* Choose the footer that counts. Null: none is good. */
-static const FooterFound *judge_footers(Check *check, const FooterFound *copy,
-                                        const FooterFound *end)
+static const FooterFound *judge_footers(Check *check, FooterFound *copy, FooterFound *end)
 {
     if (end_is_fixed(copy, end))
         return end;
+    if (decode_anyway(end)) {
+        if (end->footer.type == VHD_TYPE_FIXED)
+            return judge_bad_fixed(check, end);
+        if (bad_alike(copy, end) && decode_anyway(copy))
+            return judge_bad_alike(check, copy, end);
+    }
     report_end(check, end, copy->good);
     if (copy->good) {
         if (end->good)
@@ -200,7 +285,7 @@ static const FooterFound *judge_footers(Check *check, const FooterFound *copy,
         return copy;
     }
     if (copy->read)
-        report_bad_footer(check, VHD_FINDING_FOOTER_COPY, copy, end->good);
+        report_bad_footer(check, VHD_FINDING_FOOTER_COPY, copy, end->good ? OTHER_SERVES : NULL);
     return end->good ? end : NULL;
 }
 
@@ -228,10 +313,26 @@ static bool judge_layout(Check *check, uint64_t footer_off)
             check_fault(check, VHD_FINDING_HEADER, VHD_SEVERITY_ERROR, &fault, false);
             return false;
         }
-        check_fault(check, VHD_FINDING_LOCATOR, VHD_SEVERITY_ERROR, &fault, false);
+        check_fault(check, VHD_FINDING_LOCATOR, VHD_SEVERITY_ERROR, &fault, true);
         header.locators[index].platform = VHD_PLATFORM_NONE;
         check->places_unknown = true;
     }
+    return true;
+}
+
+/* Go on with a header that its checksum alone speaks against: what it says will be compared. */
+static bool decode_header_anyway(Check *check, uint8_t raw[static VHD_HEADER_BYTES],
+                                 const VhdFault *fault)
+{
+    VhdFault other;
+
+    if (fault->code != VHD_FAULT_HEADER_CHECKSUM)
+        return false;
+    be32_put(raw + VHD_HEADER_AT_CHECKSUM,
+             vhd_checksum(raw, VHD_HEADER_BYTES, VHD_HEADER_AT_CHECKSUM));
+    if (!vhd_header_decode(raw, check->footer.data_offset, &check->header, &other))
+        return false;
+    check->header_fault = *fault;
     return true;
 }
 
@@ -254,11 +355,25 @@ static bool judge_header(Check *check, const FooterFound *chosen)
         check_read_failed(check, check->footer.data_offset, "the header", err);
         return false;
     }
-    if (!vhd_header_decode(raw, check->footer.data_offset, &check->header, &fault)) {
+    if (!vhd_header_decode(raw, check->footer.data_offset, &check->header, &fault) &&
+        !decode_header_anyway(check, raw, &fault)) {
         check_fault(check, VHD_FINDING_HEADER, VHD_SEVERITY_ERROR, &fault, false);
         return false;
     }
     return judge_layout(check, chosen->off);
+}
+
+/* Number of blocks and places in the file are known twice: a header that agrees with all of them
+ * is right in whatever leads to data. A wrong parent would be found by its uuid. */
+void check_header_checksum(Check *check, bool judged)
+{
+    const VhdCheckResult *result = check->result;
+    bool proven = judged && check->header.bat_entries == check->layout.blocks &&
+                  !check_bat_is_bad(check) && result->count[VHD_SEVERITY_FAILED] == 0 &&
+                  result->count[VHD_SEVERITY_LEAK] == 0;
+
+    if (check->header_fault.code != VHD_FAULT_NONE)
+        check_fault(check, VHD_FINDING_HEADER, VHD_SEVERITY_ERROR, &check->header_fault, proven);
 }
 
 /* Between the disk of a fixed image and its footer. */
@@ -290,6 +405,7 @@ bool check_records(Check *check, bool *judged, GError **error)
     if (info.bytes >= VHD_FOOTER_BYTES)
         read_footer(check, &copy, 0, VHD_FOOTER_BYTES);
     read_end(check, &end);
+    adopt_buried_footer(check, &copy, &end);
     if (!is_footer(&copy) && !is_footer(&end)) {
         g_set_error(error, VHD_ERROR, VHD_ERROR_NOT_VHD,
                     "%s: neither its beginning nor its end is a VHD's footer: it is no VHD or was "
@@ -301,6 +417,8 @@ bool check_records(Check *check, bool *judged, GError **error)
     if (!chosen)
         return true;
     check->footer = chosen->footer;
+    if (end.good)
+        check->result->trailing_off = end.off;
     check->room_end = end.good ? end.off : info.bytes;
     *judged = judge_header(check, chosen);
     if (*judged && check->footer.type == VHD_TYPE_FIXED)

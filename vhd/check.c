@@ -59,7 +59,8 @@ void check_report(Check *check, VhdFinding finding, const char *format, ...)
 
     check->result->count[finding.severity]++;
     check->found[finding.code]++;
-    if (check->reported[finding.code] >= VHD_CHECK_REPORTS_MAX || !check->options->report)
+    if (!check->options->report ||
+        (check->reported[finding.code] >= VHD_CHECK_REPORTS_MAX && !check->options->every))
         return;
     check->reported[finding.code]++;
     va_start(args, format);
@@ -80,6 +81,11 @@ void check_fault(Check *check, VhdFindingCode code, VhdSeverity severity, const 
         (VhdFinding){
             .code = code, .severity = severity, .off = fault->off, .repairable = repairable},
         "%s", text);
+}
+
+bool check_bat_is_bad(const Check *check)
+{
+    return check->found[VHD_FINDING_BAT_ENTRY] > 0 || check->found[VHD_FINDING_BAT_OVERLAP] > 0;
 }
 
 void check_read_failed(Check *check, uint64_t off, const char *what, int err)
@@ -137,10 +143,14 @@ static void check_geometry(Check *check)
 {
     VhdGeometry wanted = vhd_geometry(check->footer.current_bytes);
     VhdGeometry found = check->footer.geometry;
+    VhdGeometry most = {65535, 16, 255}; /* what Disk2vhd and qemu write on purpose */
 
     if (memcmp(&wanted, &found, sizeof(wanted)) == 0)
         return;
-    check_report(check, (VhdFinding){.code = VHD_FINDING_GEOMETRY, .off = VHD_FINDING_NOWHERE},
+    check_report(check,
+                 (VhdFinding){.code = VHD_FINDING_GEOMETRY,
+                              .off = VHD_FINDING_NOWHERE,
+                              .repairable = memcmp(&most, &found, sizeof(most)) != 0},
                  "geometry in the footer is %u/%u/%u, that of the size is %u/%u/%u: only programs "
                  "that go by the geometry care",
                  found.cylinders, found.heads, found.sectors_per_track, wanted.cylinders,
@@ -165,19 +175,32 @@ static void check_pending(Check *check)
                  path);
 }
 
+static bool check_judged(Check *check, GError **error)
+{
+    check_geometry(check);
+    check_pending(check);
+    if (check->layout.type == VHD_TYPE_FIXED)
+        check->result->data_end = check->footer.current_bytes;
+    else if (!check_blocks(check, error))
+        return false;
+    check->result->judged = true;
+    check->result->disk_bytes = check->footer.current_bytes;
+    check->result->header = check->header;
+    check->result->layout = check->layout;
+    return true;
+}
+
 static bool check_all(Check *check, GError **error)
 {
     bool judged = false;
 
+    check->result->trailing_off = check->result->first_block_off = VHD_FINDING_NOWHERE;
     if (!check_records(check, &judged, error))
         return false;
-    check->result->disk_bytes = judged ? check->footer.current_bytes : 0;
-    if (!judged)
-        return true;
-    check_geometry(check);
-    check_pending(check);
-    if (check->layout.type != VHD_TYPE_FIXED && !check_blocks(check, error))
+    check->result->footer = check->footer;
+    if (judged && !check_judged(check, error))
         return false;
+    check_header_checksum(check, judged);
     if (!check->stopped)
         return true;
     g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: the check was interrupted",

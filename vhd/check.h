@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "vhd/file.h"
+#include "vhd/layout.h"
 
 typedef enum VhdSeverity {
     VHD_SEVERITY_INFO,    /* worth knowing; every reader copes */
@@ -62,7 +63,11 @@ typedef struct VhdFinding {
     unsigned layer;   /* 0: the image named */
     uint64_t off;     /* where in that layer's file, in bytes; VHD_FINDING_NOWHERE */
     uint64_t bytes;   /* LEAK, FREE, TRAILING: how many; else 0 */
-    bool repairable;  /* without guessing */
+    uint64_t end;     /* LEAK: where the place that nothing uses ends; else 0 */
+    uint32_t block;   /* BAT_ENTRY, BAT_OVERLAP, BATMAP_LIES: which; else 0 */
+    uint32_t other;   /* BAT_OVERLAP: the block whose place it begins in */
+    bool repairable;  /* repair.h mends it without guessing */
+    bool asks;        /* repair.h mends it, too, but asks first: something is given up or chosen */
     const char *text; /* a sentence without the file's name and without newline */
 } VhdFinding;
 
@@ -73,6 +78,15 @@ typedef struct VhdCheckResult {
     uint64_t blocks;        /* of the disk; 0 in a fixed image */
     uint64_t blocks_in_use; /* BAT entries in use */
     uint64_t disk_bytes;    /* virtual size; 0 where it could not be told */
+    /* What the judgement rests on, for repair. */
+    bool judged;      /* all below that is not said to be more is filled only where this is true */
+    VhdFooter footer; /* the one that counts; filled where one was found */
+    VhdHeader header; /* not of a fixed image */
+    VhdLayout layout;
+    uint64_t trailing_off;    /* the footer at the end, or NOWHERE if there is no good one */
+    uint64_t first_block_off; /* lowest place of a good BAT entry, or NOWHERE */
+    uint64_t data_end;        /* where a trailing footer may stand: behind metadata and every block,
+                                 a partial last one counted whole; behind the disk of a fixed image */
 } VhdCheckResult;
 
 /* Rules and callbacks. Zero-initialized but for report: look at one image, any parent's folder. */
@@ -84,6 +98,7 @@ typedef struct VhdCheckOptions {
     /* Asked now and then, with the part of this layer that is done, 0 to 1; true: give up. */
     bool (*stop)(void *data, double part);
     void *data;
+    bool every;              /* report each finding, however many there are of its code */
     const char *pending_dir; /* NULL: the default */
     /* vhd_check_chain only: */
     bool ancestors; /* else layer 0 alone */
@@ -95,7 +110,8 @@ typedef struct VhdCheckOptions {
     unsigned max_depth; /* 0: the default */
 } VhdCheckOptions;
 
-/* Of each code at most so many findings are reported one by one, then their number. */
+/* Of each code at most so many findings are reported one by one, then their number; all with every.
+ */
 #define VHD_CHECK_REPORTS_MAX 20
 
 /* Judge the image in file as layer. True: judged, *result is filled. False: it is no VHD at all, or

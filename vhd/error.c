@@ -197,8 +197,8 @@ static const FaultRow rows[VHD_FAULT_CODES] = {
         {
             .error = VHD_ERROR_CORRUPT,
             .text = "the field at offset $o is $f in the footer copy there but $w in the footer at "
-                    "the end of the file: it can only be read; look at its content, then make a "
-                    "new image of it with vhdctl convert",
+                    "the end of the file: it can only be read; look at its content, then choose "
+                    "one with vhdctl repair --footer",
         },
 };
 

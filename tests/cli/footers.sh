@@ -34,7 +34,7 @@ run vhdctl check x.vhd
 is "$status" 0
 is "$(head -1 <<<"$out")" "No errors were found on the image."
 
-read_only="it can only be read; look at its content, then make a new image of it with vhdctl convert; opened read-only"
+read_only="it can only be read; look at its content, then choose one with vhdctl repair --footer; opened read-only"
 wanted=2
 differs() { # OFFSET COPY END WHERE OFFSET HEX
     local at=$1 in_copy=$2 in_end=$3

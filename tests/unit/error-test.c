@@ -35,7 +35,6 @@ static void test_every_fault(void)
         if (!is_cookie(fault.code) && code != VHD_FAULT_TYPE)
             assert_has_number(text, fault.wanted);
         g_assert_null(strchr(text, '$'));
-        g_assert_null(strstr(text, "repair"));
         g_assert_true(g_ascii_islower(text[0]));
         g_assert_true(g_ascii_isalnum(text[strlen(text) - 1]));
     }
@@ -94,8 +93,8 @@ static void test_sentences(void)
         {{VHD_FAULT_FOOTERS_DIFFER, 48, 4194304, 8388608},
          VHD_ERROR_CORRUPT,
          "the field at offset 48 is 4194304 in the footer copy there but 8388608 in the footer at "
-         "the end of the file: it can only be read; look at its content, then make a new image of "
-         "it with vhdctl convert"},
+         "the end of the file: it can only be read; look at its content, then choose one with "
+         "vhdctl repair --footer"},
         {{VHD_FAULT_TOO_SMALL, 0, 100, 512},
          VHD_ERROR_NOT_VHD,
          "the file is 100 bytes long, expected at least 512: it is no VHD or was cut off; name "
