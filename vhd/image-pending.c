@@ -191,11 +191,12 @@ static bool replay_record(const VhdPendingRecord *record, void *data)
 
 static void set_misfit_error(VhdImage *image, const char *log_path, GError **error)
 {
-    g_set_error(error, VHD_ERROR, VHD_ERROR_PENDING,
-                "%s: the log of writes that wait for a flush, %s, does not fit this file: it was "
-                "changed or replaced since; put back the file as it was, or remove the log to give "
-                "those writes up",
-                image->file->name, log_path);
+    g_set_error(
+        error, VHD_ERROR, VHD_ERROR_PENDING,
+        "%s: the log of writes that wait for a flush, %s, does not fit this file: it was "
+        "changed or replaced since; put back the file as it was, or give those writes up with "
+        "vhdctl repair --drop-pending",
+        image->file->name, log_path);
 }
 
 static bool replay_log(VhdImage *image, VhdPending *log, const char *log_path, GError **error)

@@ -132,9 +132,6 @@ static inline uint64_t vhd_image_bitmap_bytes(const VhdImage *image)
 }
 
 /* ---- image-alloc.c */
-/* Where the trailing footer goes for a file whose blocks end at data_end: the last sector of a
- * page, as Windows 10 has it. */
-uint64_t vhd_image_footer_off(uint64_t data_end);
 /* Space of entry is free again, contents unknown. */
 void vhd_image_give_back_slot_locked(VhdImage *image, uint32_t entry);
 

@@ -156,3 +156,7 @@ void vhd_image_dirt(VhdImage *image, VhdImageDirt *dirt);
 uint32_t vhd_image_bat_entry(VhdImage *image, uint32_t block);
 /* How many sectors of block are marked in its bitmap; -errno. */
 int vhd_image_count_present(VhdImage *image, uint32_t block, uint32_t *count);
+
+/* Where the trailing footer goes in a file whose blocks end at data_end, in bytes: into the last
+ * sector of a page, as Windows 10 has it. Pure. */
+uint64_t vhd_image_footer_off(uint64_t data_end);
