@@ -20,9 +20,9 @@ typedef struct CliVerb {
     int (*run)(const struct CliVerb *verb, int argc, char **argv);
 } CliVerb;
 
-extern const CliVerb cli_create, cli_snapshot, cli_info, cli_map, cli_check, cli_read, cli_write,
-    cli_convert, cli_luns, cli_compare, cli_measure, cli_tree, cli_resize, cli_rebase, cli_commit,
-    cli_compact;
+extern const CliVerb cli_create, cli_snapshot, cli_info, cli_map, cli_check, cli_repair, cli_read,
+    cli_write, cli_convert, cli_luns, cli_compare, cli_measure, cli_tree, cli_resize, cli_rebase,
+    cli_commit, cli_compact;
 
 /* Take the options of entries out of argv; *operands gets the rest, NULL-terminated, in argv's own
  * memory. True: go on. False: help was printed or a usage error told; *status is to be returned. */

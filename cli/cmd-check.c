@@ -24,6 +24,7 @@ typedef struct CheckRun {
     char *name;           /* of this layer's file */
     bool chain;
     unsigned failed, errors, leaks; /* of all layers */
+    unsigned mended, asked;         /* of this layer: what vhdctl repair does, and does if asked */
 } CheckRun;
 
 static void begin_layer(void *data, unsigned layer, VhdFile *file)
@@ -51,6 +52,7 @@ static JsonNode *finding_node(const VhdFinding *finding)
     if (finding->bytes > 0)
         output_json_number(builder, "bytes", finding->bytes);
     output_json_bool(builder, "repairable", finding->repairable);
+    output_json_bool(builder, "asks", finding->asks);
     output_json_string(builder, "text", finding->text);
     json_builder_end_object(builder);
     return json_builder_get_root(builder);
@@ -60,6 +62,8 @@ static void take_finding(void *data, const VhdFinding *finding)
 {
     CheckRun *run = data;
 
+    run->mended += finding->repairable;
+    run->asked += finding->asks;
     if (run->builder) {
         g_ptr_array_add(run->findings, finding_node(finding));
     } else {
@@ -86,6 +90,14 @@ static void print_totals(const VhdCheckResult *result)
         printf("%" PRIu64 "/%" PRIu64 " = %.2f%% allocated\n", result->blocks_in_use,
                result->blocks, 100.0 * (double)result->blocks_in_use / (double)result->blocks);
     printf("Image end offset: %" PRIu64 "\n", result->end_off);
+}
+
+static void name_repair(const CheckRun *run)
+{
+    if (run->mended > 0)
+        printf("Some of this vhdctl repair can mend; --dry-run shows what it would do.\n");
+    if (run->asked > 0)
+        printf("Some of this takes a decision: see vhdctl repair --yes and --footer.\n");
 }
 
 static void add_json(CheckRun *run, const VhdCheckResult *result)
@@ -125,6 +137,9 @@ static void end_layer(void *data, unsigned layer, const VhdCheckResult *result)
         add_json(run, result);
     else
         print_totals(result);
+    if (!run->builder)
+        name_repair(run);
+    run->mended = run->asked = 0;
 }
 
 static bool stop(void *data, double part)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* vhdctl: makes, inspects, checks and transforms VHD images and chains of them. */
+/* vhdctl: makes, inspects, checks, repairs and transforms VHD images and chains of them. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,15 +7,15 @@
 #include "cli/cli.h"
 
 static const CliVerb *const verbs[] = {
-    &cli_create, &cli_snapshot, &cli_info,    &cli_map,     &cli_tree,    &cli_check,
-    &cli_read,   &cli_write,    &cli_convert, &cli_compare, &cli_measure, &cli_resize,
-    &cli_rebase, &cli_commit,   &cli_compact, &cli_luns,
+    &cli_create, &cli_snapshot, &cli_info,   &cli_map,     &cli_tree,    &cli_check,
+    &cli_repair, &cli_read,     &cli_write,  &cli_convert, &cli_compare, &cli_measure,
+    &cli_resize, &cli_rebase,   &cli_commit, &cli_compact, &cli_luns,
 };
 
 static void print_verbs(void)
 {
     printf("Usage: vhdctl VERB [OPTION...] IMAGE...\n"
-           "Makes, inspects, checks and transforms VHD images and chains of them.\n\n"
+           "Makes, inspects, checks, repairs and transforms VHD images and chains of them.\n\n"
            "Verbs:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
         printf("  %-9s %-14s %s\n", verbs[i]->name, verbs[i]->operands, verbs[i]->summary);
