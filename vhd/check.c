@@ -139,18 +139,29 @@ static void report_rest(Check *check)
     }
 }
 
+/* Not by the algorithm, but on purpose: what Disk2vhd and qemu write, and what gives just the size
+ * to those who take it from there. */
+static bool is_meant(const VhdGeometry *geometry, uint64_t bytes)
+{
+    VhdGeometry most = {65535, 16, 255};
+
+    return memcmp(&most, geometry, sizeof(most)) == 0 ||
+           (uint64_t)geometry->cylinders * geometry->heads * geometry->sectors_per_track *
+                   VHD_SECTOR_BYTES ==
+               bytes;
+}
+
 static void check_geometry(Check *check)
 {
     VhdGeometry wanted = vhd_geometry(check->footer.current_bytes);
     VhdGeometry found = check->footer.geometry;
-    VhdGeometry most = {65535, 16, 255}; /* what Disk2vhd and qemu write on purpose */
 
     if (memcmp(&wanted, &found, sizeof(wanted)) == 0)
         return;
     check_report(check,
                  (VhdFinding){.code = VHD_FINDING_GEOMETRY,
                               .off = VHD_FINDING_NOWHERE,
-                              .repairable = memcmp(&most, &found, sizeof(most)) != 0},
+                              .repairable = !is_meant(&found, check->footer.current_bytes)},
                  "geometry in the footer is %u/%u/%u, that of the size is %u/%u/%u: only programs "
                  "that go by the geometry care",
                  found.cylinders, found.heads, found.sectors_per_track, wanted.cylinders,

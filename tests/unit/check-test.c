@@ -211,6 +211,12 @@ static void test_trailing(void)
     expect_no_vhd(fixed);
 }
 
+static void poke_meant(MemImage *bytes, const char *geometry)
+{
+    sample_poke_footer(bytes, 0, 56, geometry, 4);
+    sample_poke_footer(bytes, sample_end_footer(bytes), 56, geometry, 4);
+}
+
 static void test_fields(void)
 {
     g_autoptr(MemImage) type = sample_make(VHD_TYPE_DYNAMIC), block = sample_make(VHD_TYPE_DYNAMIC);
@@ -227,6 +233,12 @@ static void test_fields(void)
     sample_poke_footer(geometry, 0, 56, "\1\2\3\4", 4);
     sample_poke_footer(geometry, sample_end_footer(geometry), 56, "\1\2\3\4", 4);
     expect(geometry, "info geometry repairable\n");
+    for (unsigned i = 0; i < 2; i++) { /* all of the size, or as much as can be said */
+        static const char *const meant[] = {"\0\1\x10\x08", "\xff\xff\x10\xff"};
+
+        poke_meant(geometry, meant[i]);
+        expect(geometry, "info geometry\n");
+    }
 }
 
 /* Every bad locator is told, and the blocks are looked at all the same. */
