@@ -363,7 +363,7 @@ static bool take_tables(Undo *undo, const uint8_t *table, uint64_t steps, uint64
         if (step.type == REPAIR_WRITE) {
             if (step.len > bytes - at || step.len % VHD_SECTOR_BYTES != 0)
                 return false;
-            step.data = g_try_malloc(step.len);
+            step.data = g_try_malloc(step.len + 1);
             if (!step.data ||
                 vhd_file_read(undo->file, VHD_IO_DATA, at, step.data, step.len) != 0) {
                 g_free(step.data);
@@ -405,7 +405,7 @@ static bool load(Undo *undo, GError **error)
     if (steps > (info.bytes - at) / STEP_BYTES || saved > (info.bytes - at) / RANGE_BYTES)
         return not_whole(error, undo->file);
     len = steps * STEP_BYTES + saved * RANGE_BYTES;
-    table = len <= info.bytes - at ? g_try_malloc(len) : NULL;
+    table = len <= info.bytes - at ? g_try_malloc(len + 1) : NULL;
     if (!table || vhd_file_read(undo->file, VHD_IO_DATA, at, table, len) != 0 ||
         !take_tables(undo, table, steps, saved, at + len, info.bytes))
         return not_whole(error, undo->file);

@@ -74,7 +74,7 @@ refused 1 "vhdctl: z.vhd.undo: is no undo file of vhdctl repair, or is damaged; 
 rm z.vhd.undo
 refused 1 "vhdctl: z.vhd.undo: cannot open it: No such file or directory" vhdctl repair --undo z.vhd
 
-# A full file system: nothing is changed before all is saved. A link leads to the file's own undo file.
+# A link leads to the undo file of the file itself.
 broken w.vhd
 mkdir elsewhere
 ln -s ../w.vhd elsewhere/link.vhd

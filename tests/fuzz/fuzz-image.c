@@ -7,7 +7,9 @@
  *
  * Laws: check ends, and its findings are whole sentences; what check finds nothing wrong with
  * opens, and maps into the file and off its metadata, every sector once; what was written and
- * flushed is read after opening again, and check still finds nothing wrong then.
+ * flushed is read after opening again, and check still finds nothing wrong then. Repair ends; what
+ * it leaves without an error has nothing left to be mended and opens, with the content that it had
+ * if it opened before; undone, each byte is as it was.
  */
 #include "fuzz.h"
 
@@ -18,6 +20,7 @@
 #include "vhd/be.h"
 #include "vhd/check.h"
 #include "vhd/image.h"
+#include "vhd/repair.h"
 
 enum {
     REPAIR = 1,       /* cookies and checksums */
@@ -240,6 +243,90 @@ static void write_some(MemImage *bytes, bool clean)
     FUZZ_CHECK(!clean || check(bytes));
 }
 
+/* ---- repair */
+
+static void judge_mended_finding(void *data, const VhdFinding *finding)
+{
+    *(bool *)data = *(bool *)data || finding->repairable || finding->asks;
+}
+
+/* Is there something that repair should have mended? */
+static bool is_unmended(MemImage *bytes)
+{
+    bool unmended = false;
+    VhdCheckOptions options = {.report = judge_mended_finding,
+                               .data = &unmended,
+                               .every = true,
+                               .pending_dir = NO_PENDING_DIR};
+    g_autoptr(VhdFile) file = mem_file_open(bytes, "fuzz.vhd", false);
+    VhdCheckResult result;
+
+    FUZZ_CHECK(vhd_check_image(file, 0, &options, &result, NULL));
+    return unmended;
+}
+
+static void read_extent(VhdImage *image, uint64_t at, VhdImageExtent *extent,
+                        uint8_t sector[static VHD_SECTOR_BYTES])
+{
+    memset(sector, 0, VHD_SECTOR_BYTES);
+    FUZZ_CHECK(vhd_image_map(image, at, 1, extent) == 0);
+    FUZZ_CHECK(extent->presence != VHD_DATA ||
+               vhd_file_read(vhd_image_file(image), VHD_IO_DATA, extent->off, sector,
+                             VHD_SECTOR_BYTES) == 0);
+}
+
+static void judge_content(MemImage *before, MemImage *after)
+{
+    g_autoptr(VhdImage) a = open_image(before, false), b = open_image(after, false);
+    uint64_t sectors;
+
+    if (!a)
+        return;
+    FUZZ_CHECK(b && vhd_image_sectors(a) == vhd_image_sectors(b));
+    sectors = MIN(vhd_image_sectors(a), MAPPED_SECTORS);
+    for (uint64_t at = 0; at < sectors; at += 7) {
+        uint8_t was[VHD_SECTOR_BYTES], is[VHD_SECTOR_BYTES];
+        VhdImageExtent was_at, is_at;
+
+        read_extent(a, at, &was_at, was);
+        read_extent(b, at, &is_at, is);
+        FUZZ_CHECK(was_at.presence == is_at.presence && memcmp(was, is, sizeof(was)) == 0);
+    }
+}
+
+static void undo(MemImage *mended, MemImage *saved, MemImage *before)
+{
+    g_autoptr(VhdFile) file = mem_file_open(mended, "fuzz.vhd", true);
+    g_autoptr(VhdFile) undo_file = mem_file_open(saved, "fuzz.vhd.undo", true);
+
+    FUZZ_CHECK(vhd_undo_restore(file, undo_file, NULL));
+    FUZZ_CHECK(mem_image_equal(mended, before, NULL));
+}
+
+static void mend(MemImage *bytes, VhdRepairFooter footer)
+{
+    VhdRepairOptions options = {.give_up = true, .footer = footer, .pending_dir = NO_PENDING_DIR};
+    g_autoptr(MemImage) mended = mem_image_clone(bytes), saved = mem_image_new();
+    g_autoptr(VhdFile) file = mem_file_open(mended, "fuzz.vhd", true);
+    g_autoptr(VhdFile) undo_file = mem_file_open(saved, "fuzz.vhd.undo", true);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhdRepair) plan = vhd_repair_plan(file, &options, &error);
+    bool restored;
+
+    FUZZ_CHECK(!plan == (error != NULL));
+    if (!plan)
+        return;
+    FUZZ_CHECK(vhd_repair_apply(plan, undo_file, &restored, &error));
+    if (check(mended)) {
+        g_autoptr(VhdImage) image = open_image(mended, false);
+
+        FUZZ_CHECK(image && !is_unmended(mended));
+        if (footer != VHD_REPAIR_FOOTER_LAST)
+            judge_content(bytes, mended);
+    }
+    undo(mended, saved, bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FuzzInput input = {data, size};
@@ -248,6 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     VhdImage *image = open_image(bytes, false);
 
     FUZZ_CHECK(image || !clean);
+    mend(bytes, size % 2 ? VHD_REPAIR_FOOTER_FIRST : VHD_REPAIR_FOOTER_LAST);
     if (!image)
         return 0;
     map_all(image);
