@@ -5,7 +5,7 @@
 #include "vhd/repair.h"
 
 #define REPAIR_PAGE_BYTES  4096u
-#define REPAIR_CHUNK_BYTES (1u << 20)
+#define REPAIR_CHUNK_BYTES (256u << 10)
 
 static inline uint64_t repair_round_up(uint64_t value, uint64_t unit)
 {
