@@ -30,7 +30,7 @@ Labels, all run by default:
   runner    that driver, with Debian's handler_qcow.so and with ours
   clang     builds everything with clang
   asan      unit, faults, hostile, fuzz, model, crash, cli, handler, runner under address and undefined sanitizers
-  tsan      unit, model, handler under the thread sanitizer
+  tsan      unit, model, crash, handler under the thread sanitizer
   vm        the real tcmu-runner and kernel target in a virtual machine
 
 By name only:
@@ -114,7 +114,7 @@ run_label() { # LABEL
     clang) run_build clang -D CMAKE_C_COMPILER=clang ;;
     asan) CRASH_IMAGES=5000 run_ctest asan unit faults hostile fuzz model crash cli handler runner ;;
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
-    tsan) G_SLICE=always-malloc run_ctest tsan unit model handler ;;
+    tsan) G_SLICE=always-malloc CRASH_IMAGES=3000 run_ctest tsan unit model crash handler ;;
     vm) run_vm ;;
     vm-long) VHD_VM_LONG=yes run_vm ;; # iSCSI, the examples, boots and conformance, too
     fuzz-long) run_script tests/fuzz/run 600 ;;
