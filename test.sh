@@ -73,15 +73,19 @@ run_ctest() { # PRESET LABEL...
 }
 
 run_vm() {
-    local log good bad left
+    local log good bad left status=0
     configure_and_build dev || { count 0 1 0; return; }
     log=$(mktemp)
-    tests/vm/all --build build/dev 2>&1 | tee "$log" || true
+    tests/vm/all --build build/dev 2>&1 | tee "$log" || status=$?
     good=$(grep -cE '^==== [^ ]+: PASS' "$log" || true)
     left=$(grep -cE '^==== [^ ]+: SKIP' "$log" || true)
     bad=$(grep -cE '^==== [^ ]+: FAIL' "$log" || true)
-    # A machine that does not boot says neither.
-    [[ $((good + left + bad)) -gt 0 ]] || bad=1
+    # A machine that does not boot, or dies on the way, says nothing of the kind.
+    case $status in
+    0) ;;
+    77) left=1 ;;
+    *) [[ $bad -gt 0 ]] || bad=1 ;;
+    esac
     count "$good" "$bad" "$left"
     rm -f "$log"
 }
