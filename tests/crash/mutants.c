@@ -33,7 +33,7 @@ static const Mutant mutants[] = {
     {"poison", VHD_BREAK_POISON, INVARIANT(7)},
     {"open-sync", VHD_BREAK_OPEN_SYNC, INVARIANT(7)},
     {"copy-restore", VHD_BREAK_COPY_RESTORE, INVARIANT(1)},
-    {"length", VHD_BREAK_LENGTH, INVARIANT(9)},
+    {"length", VHD_BREAK_LENGTH, INVARIANT(5) | INVARIANT(9)},
     {"publish", VHD_BREAK_PUBLISH, INVARIANT(1)},
     {"parent-sync", VHD_BREAK_PARENT_SYNC, INVARIANT(6)},
 };
