@@ -142,13 +142,6 @@ static void end_layer(void *data, unsigned layer, const VhdCheckResult *result)
     run->mended = run->asked = 0;
 }
 
-static bool stop(void *data, double part)
-{
-    (void)data;
-    progress_show(part);
-    return progress_interrupted();
-}
-
 static int status_of(const CheckRun *run)
 {
     return run->failed   ? CLI_FAILED
@@ -180,7 +173,7 @@ static int check(const char *path, bool json, VhdCheckOptions *options)
     options->report = take_finding;
     options->layer_begin = begin_layer;
     options->layer_end = end_layer;
-    options->stop = stop;
+    options->stop = progress_stop;
     options->data = &run;
     run.findings = g_ptr_array_new();
     run.builder = json ? json_builder_new() : NULL;

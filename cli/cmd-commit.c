@@ -27,13 +27,6 @@ typedef struct CommitArgs {
     gboolean delete, force, progress;
 } CommitArgs;
 
-static bool working(void *data, double part)
-{
-    (void)data;
-    progress_show(part);
-    return progress_interrupted();
-}
-
 /* Sizes */
 
 /* *grow: the target has to become as large as the child first. */
@@ -183,7 +176,7 @@ static bool merge_all(const CommitArgs *args, const Merge *merge, GError **error
                                            args->real_child, error))
         return false;
     progress_begin(args->progress);
-    done = vhd_op_commit(merge->child, merge->target, working, NULL, NULL, error);
+    done = vhd_op_commit(merge->child, merge->target, progress_stop, NULL, NULL, error);
     progress_end(done);
     if (!done)
         return false;

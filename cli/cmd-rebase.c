@@ -22,13 +22,6 @@ typedef struct RebaseArgs {
     gboolean unsafe, force, progress;
 } RebaseArgs;
 
-static bool copying(void *data, double part)
-{
-    (void)data;
-    progress_show(part);
-    return progress_interrupted();
-}
-
 /* The child must not be below itself: it would be locked by ourselves, too. */
 static bool judge_ancestry(VhdChain *parent, const char *child, GError **error)
 {
@@ -93,7 +86,7 @@ static bool copy(const RebaseArgs *args, VhdChain *child, VhdChain *parent, GErr
     if (args->unsafe)
         return true;
     progress_begin(args->progress);
-    done = vhd_op_rebase_copy(child, parent, copying, NULL, NULL, error);
+    done = vhd_op_rebase_copy(child, parent, progress_stop, NULL, NULL, error);
     progress_end(done);
     return done;
 }

@@ -172,20 +172,13 @@ static unsigned print_left(const VhdRepair *repair)
     return count;
 }
 
-static bool stop(void *data, double part)
-{
-    (void)data;
-    progress_show(part);
-    return progress_interrupted();
-}
-
 static VhdRepair *plan(const Repairing *repairing, VhdFile *file, bool give_up, GError **error)
 {
     VhdRepairOptions options = repairing->options;
     VhdRepair *repair;
 
     options.give_up = give_up;
-    options.stop = stop;
+    options.stop = progress_stop;
     repair = vhd_repair_plan(file, &options, error);
     progress_end(false);
     return repair;

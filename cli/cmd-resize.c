@@ -16,13 +16,6 @@ typedef struct ResizeArgs {
     gboolean shrink, force, progress;
 } ResizeArgs;
 
-static bool scanning(void *data, double part)
-{
-    (void)data;
-    progress_show(part);
-    return progress_interrupted();
-}
-
 /* May what lies behind the new end go? */
 static bool may_shrink(VhdChain *chain, const ResizeArgs *args, GError **error)
 {
@@ -39,7 +32,7 @@ static bool may_shrink(VhdChain *chain, const ResizeArgs *args, GError **error)
     if (args->force)
         return true;
     progress_begin(args->progress);
-    err = vhd_op_resize_loses(chain, args->bytes, &off, scanning, NULL);
+    err = vhd_op_resize_loses(chain, args->bytes, &off, progress_stop, NULL);
     progress_end(err == 0);
     if (err == -ECANCELED)
         g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted, nothing was changed",

@@ -49,6 +49,13 @@ void progress_show(double part)
     fflush(stderr);
 }
 
+bool progress_stop(void *data, double part)
+{
+    (void)data;
+    progress_show(part);
+    return progress_interrupted();
+}
+
 void progress_end(bool complete)
 {
     if (shown && complete)

@@ -14,6 +14,9 @@ void progress_begin(bool forced);
 /* part of the work is done, 0 to 1. Cheap: prints a few times a second at most. */
 void progress_show(double part);
 
+/* What vhd/ calls meanwhile in long work: shows part and tells whether to stop. data: ignored. */
+bool progress_stop(void *data, double part);
+
 /* The line is finished or removed, so that a message can follow. */
 void progress_end(bool complete);
 
