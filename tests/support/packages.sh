@@ -21,7 +21,7 @@ declare -A packages_groups=(
     # here too.  qemu-system-x86 without its recommendations has no display code.
     [vm]='qemu-system-x86 busybox-static kmod cpio gzip tcmu-runner targetcli-fb
         dbus dmsetup libglib2.0-bin sg3-utils fio open-iscsi libiscsi-bin qemu-utils
-        e2fsprogs xfsprogs util-linux fdisk iproute2 procps strace xxd gawk jq'
+        e2fsprogs xfsprogs util-linux fdisk iproute2 procps strace xxd gawk jq systemd udev'
 )
 
 # Prints the packages of the named groups, one a line, each once.
