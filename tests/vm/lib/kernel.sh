@@ -5,7 +5,7 @@
 # installed, and made bootable with an initramfs of our own.  Sourced by run.
 #
 # A cache entry is a folder named after the package's version that holds
-# vmlinuz, lib/modules/RELEASE and initramfs; it appears by rename, so that it
+# vmlinuz and lib/modules/RELEASE; it appears by rename, so that it
 # is whole or absent however many runs fill the cache at once.
 
 # linux-image-cloud-amd64 would be smaller, but has no 9p.
@@ -64,14 +64,12 @@ kernel_release() { # FOLDER
 }
 
 # The initramfs: busybox, the boot modules in the order in which they load, and
-# our init.  It is made anew whenever the init is newer.
-kernel_initramfs() { # FOLDER
+# our init.  Made for each machine: the cache is shared by checkouts whose inits
+# differ.
+kernel_initramfs() { # FOLDER INITRAMFS
     local folder=$1 here tree module
     here=$(dirname "${BASH_SOURCE[0]}")
-    if [[ $folder/initramfs -nt $here/init && $folder/initramfs -nt ${BASH_SOURCE[0]} ]]; then
-        return
-    fi
-    tree=$(mktemp -d "$folder/initramfs.XXXXXX")
+    tree=$(mktemp -d "$2.XXXXXX")
     mkdir -p "$tree"/{bin,proc,sys,dev,lower,upper,root,modules}
     cp "$(command -v busybox)" "$tree/bin/busybox"
     ln -s busybox "$tree/bin/sh"
@@ -81,9 +79,8 @@ kernel_initramfs() { # FOLDER
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$tree/modules.list"
     xargs -a "$tree/modules.list" cp -t "$tree/modules"
     sed -i 's,.*/,/modules/,' "$tree/modules.list"
-    (cd "$tree" && find . | cpio -o -H newc --quiet -R 0:0) | gzip -1 >"$tree.cpio"
+    (cd "$tree" && find . | cpio -o -H newc --quiet -R 0:0) | gzip -1 >"$2"
     rm -rf "$tree"
-    mv "$tree.cpio" "$folder/initramfs"
 }
 
 # Downloads with the lists that are here, or with new ones: old lists name a
@@ -105,7 +102,7 @@ kernel_fetch() { # PACKAGE=VERSION ENTRY
     [[ -e $2/vmlinuz ]]
 }
 
-# Prints the folder of a bootable kernel: Debian's current one, or the newest
+# Prints the folder of a kernel: Debian's current one, or the newest
 # in the cache where there is no network.
 kernel_prepare() {
     local candidate entry=
@@ -120,6 +117,5 @@ kernel_prepare() {
         fi
     fi
     [[ -n $entry ]] || entry=$(kernel_newest_cached) || return 1
-    kernel_initramfs "$entry"
     printf '%s\n' "$entry"
 }
