@@ -64,33 +64,45 @@ void vhd_image_give_back_slot_locked(VhdImage *image, uint32_t entry)
     image->overgrown = true;
 }
 
-/* Make the slot's data read as zeros (invariants 9, 11) and its metadata writable without fail. No
+static uint64_t slot_end(const VhdImage *image, uint32_t entry)
+{
+    return (uint64_t)entry * VHD_SECTOR_BYTES + vhd_layout_block_span(&image->layout);
+}
+
+/* Make the slot's data read as zeros (invariants 9, 11) and its bitmap writable without fail. No
  * lock held. */
 static int prepare_slot(VhdImage *image, uint32_t entry, bool used_before)
 {
     uint64_t bitmap_off = (uint64_t)entry * VHD_SECTOR_BYTES;
-    uint64_t bitmap_bytes = vhd_image_bitmap_bytes(image);
-    uint64_t data_bytes = (uint64_t)image->layout.block_sectors * VHD_SECTOR_BYTES;
-    uint64_t end = bitmap_off + bitmap_bytes + data_bytes;
+    uint64_t data_off = bitmap_off + vhd_image_bitmap_bytes(image);
     int result = 0;
     if (used_before && !VHD_BROKEN(STALE_SPACE))
-        result = vhd_file_punch(image->file, VHD_IO_DATA, bitmap_off + bitmap_bytes, data_bytes);
+        result =
+            vhd_file_punch(image->file, VHD_IO_DATA, data_off, slot_end(image, entry) - data_off);
     if (result == 0)
-        result = vhd_file_claim(image->file, bitmap_off, bitmap_bytes);
-    if (result == 0 && !VHD_BROKEN(FOOTER_CLAIM))
-        result = vhd_file_claim(image->file, vhd_image_footer_off(end), VHD_FOOTER_BYTES);
+        result = vhd_file_claim(image->file, bitmap_off, vhd_image_bitmap_bytes(image));
     return result;
 }
 
 /* The footer follows a block only once there is space for it behind that block: a flush must not
- * fail because another request's reservation is about to. */
-static void move_footer_locked(VhdImage *image, uint32_t entry)
+ * fail because another request's reservation is about to. A slot in front of it leaves it where it
+ * is: claiming space there could make the file longer, and zeros its last sector. The lock is let
+ * go meanwhile. */
+static int move_footer_locked(VhdImage *image, uint32_t entry)
 {
-    uint64_t end = (uint64_t)entry * VHD_SECTOR_BYTES + vhd_layout_block_span(&image->layout);
+    uint64_t end = slot_end(image, entry);
+    int result = 0;
     if (end <= image->footer_end)
-        return;
-    image->footer_end = end;
-    image->footer_dirty = true;
+        return 0;
+    pthread_mutex_unlock(&image->lock);
+    if (!VHD_BROKEN(FOOTER_CLAIM))
+        result = vhd_file_claim(image->file, vhd_image_footer_off(end), VHD_FOOTER_BYTES);
+    pthread_mutex_lock(&image->lock);
+    if (result == 0 && end > image->footer_end) {
+        image->footer_end = end;
+        image->footer_dirty = true;
+    }
+    return result;
 }
 
 static int reserve_locked(VhdImage *image, uint32_t index, VhdBlock **reserved)
@@ -105,13 +117,14 @@ static int reserve_locked(VhdImage *image, uint32_t index, VhdBlock **reserved)
     pthread_mutex_unlock(&image->lock);
     result = prepare_slot(image, entry, used_before);
     pthread_mutex_lock(&image->lock);
+    if (result == 0)
+        result = move_footer_locked(image, entry);
     vhd_block_ready_locked(image, block);
     if (result < 0) {
         vhd_block_drop_locked(image, block);
         vhd_image_give_back_slot_locked(image, entry);
         return result;
     }
-    move_footer_locked(image, entry);
     if (image->layout.type == VHD_TYPE_DYNAMIC)
         bitmap_set(block->bits, 0, image->layout.block_sectors);
     *reserved = block;

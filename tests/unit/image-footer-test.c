@@ -89,6 +89,39 @@ static void test_nested_fixed_footer(void)
     teardown(&f);
 }
 
+/* The footer stands close behind the only block, as nobody but us puts it further back, and the
+ * block's space is used again: the file does not get longer, and keeps its footer at its end. */
+static void test_reuse_in_front_of_footer(void)
+{
+    Fixture f;
+    g_autoptr(GError) error = NULL;
+    GString *warnings = g_string_new(NULL);
+    uint8_t footer[512], zeros[4096] = {0};
+    setup(&f, VHD_TYPE_DYNAMIC, 8 * MIB, 2 * MIB);
+    g_assert_cmpint(write_sectors(f.image, 0, 1, 0x11), ==, 0);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    vhd_image_unref(f.image);
+    uint64_t bytes = mem_image_bytes(f.bytes), block_end = bytes - sizeof zeros;
+    mem_image_read(f.bytes, bytes - sizeof footer, footer, sizeof footer);
+    mem_image_write(f.bytes, block_end, zeros, sizeof zeros);
+    mem_image_resize(f.bytes, block_end + 1024);
+    mem_image_write(f.bytes, block_end + 512, footer, sizeof footer);
+    f.image = open_again(&f, true, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(vhd_image_unmap(f.image, 0, 4096), ==, 0);
+    g_assert_cmpint(vhd_image_flush(f.image), ==, 0);
+    g_assert_cmpint(write_sectors(f.image, 4096, 1, 0x22), ==, 0);
+    g_assert_cmpint(vhd_image_finish(f.image), ==, 0);
+    vhd_image_unref(f.image);
+    g_assert_cmpuint(mem_image_bytes(f.bytes), ==, block_end + 1024);
+    f.image = open_again(&f, false, warnings, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(warnings->str, ==, "");
+    g_assert_cmpint(sector_byte(f.image, 4096), ==, 0x22);
+    g_string_free(warnings, TRUE);
+    teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -96,5 +129,6 @@ int main(int argc, char **argv)
     g_test_add_func("/image/no-footer", test_no_footer);
     g_test_add_func("/image/fixed-with-planted-footer", test_fixed_with_planted_footer);
     g_test_add_func("/image/nested-fixed-footer", test_nested_fixed_footer);
+    g_test_add_func("/image/reuse-in-front-of-footer", test_reuse_in_front_of_footer);
     return g_test_run();
 }
