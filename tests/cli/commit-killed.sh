@@ -33,7 +33,7 @@ for call in pwritev fdatasync ftruncate fallocate fchmodat; do
     for ((nth = 1 + RANDOM % step; nth < 600; nth += step)); do
         cp -p saved/* .
         killed=0
-        strace -f -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
+        traced -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
             "$VHDCTL" commit child.vhd 2>/dev/null || killed=$?
         judge "$call $nth killed"
         ((killed == 0)) && break

@@ -26,7 +26,7 @@ for call in pwritev fdatasync ftruncate fallocate; do
     for ((nth = 1 + RANDOM % step; nth < 600; nth += step)); do
         cp d.0 d.vhd
         killed=0
-        strace -f -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
+        traced -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
             "$VHDCTL" compact d.vhd 2>/dev/null || killed=$?
         judge "$call $nth killed"
         ((killed == 0)) && break

@@ -75,7 +75,7 @@ silent vhdctl write base.vhd <noisy
 silent vhdctl snapshot base.vhd x.vhd
 silent vhdctl snapshot base.vhd y.vhd
 read_bytes() { # A B
-    strace -f -e trace=pread64,preadv -o trace "$VHDCTL" compare "$1" "$2" >/dev/null
+    traced -e trace=pread64,preadv -o trace "$VHDCTL" compare "$1" "$2" >/dev/null
     awk -F= '/pread/ {sum += $NF} END {print sum + 0}' trace
 }
 few=$(read_bytes x.vhd y.vhd)

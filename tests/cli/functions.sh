@@ -147,3 +147,8 @@ same_bytes() {
 
 # Used by every script, or nearly.
 requires python3 xxd
+
+# traced OPTION... COMMAND...: strace. Leaks cannot be looked for under it.
+traced() {
+    ASAN_OPTIONS=detect_leaks=0 strace -f "$@"
+}

@@ -33,7 +33,7 @@ for image in d.vhd f.vhd; do
         for nth in $(seq 40); do
             cp --sparse=always "$image.0" "$image"
             killed=0
-            strace -f -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
+            traced -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$nth" \
                 "$VHDCTL" resize "$image" 3G 2>/dev/null || killed=$?
             judge "$image" 1073741824 3221225472
             ((killed == 0)) && break
