@@ -155,13 +155,38 @@ void lun_begin(Lun *lun)
     pthread_mutex_unlock(&lun->lock);
 }
 
+/* What is to run now that few commands are under way, or NULL. With the lock. */
+static Relay *take_alone(Lun *lun)
+{
+    Relay *relay = lun->under_way == 1 ? lun->alone : NULL;
+
+    if (relay)
+        lun->alone = NULL;
+    return relay;
+}
+
 void lun_end(Lun *lun)
 {
+    Relay *relay;
+
     /* lun may be gone as soon as the lock is. */
     pthread_mutex_lock(&lun->lock);
     if (--lun->under_way == 0)
         pthread_cond_broadcast(&lun->idle);
+    relay = take_alone(lun);
     pthread_mutex_unlock(&lun->lock);
+    if (relay)
+        relay_run(relay);
+}
+
+void lun_when_alone(Lun *lun, Relay *relay)
+{
+    pthread_mutex_lock(&lun->lock);
+    lun->alone = relay;
+    relay = take_alone(lun);
+    pthread_mutex_unlock(&lun->lock);
+    if (relay)
+        relay_run(relay);
 }
 
 void lun_set_failed(Lun *lun)

@@ -12,6 +12,7 @@
 
 #include "handler/cfgstring.h"
 #include "handler/log.h"
+#include "handler/relay.h"
 #include "vhd/disk.h"
 
 #define LUN_BLOCK_BYTES        512U
@@ -59,6 +60,7 @@ typedef struct Lun {
     pthread_mutex_t lock; /* protects what is below; innermost, never held while calling out */
     pthread_cond_t idle;  /* under_way is 0 */
     unsigned under_way;   /* commands between lun_begin and lun_end */
+    Relay *alone;         /* run when under_way is 1; NULL: none */
     CopyRecord copies[LUN_COPY_RECORDS]; /* the next one goes over the oldest */
     unsigned next_copy;
 } Lun;
@@ -75,6 +77,10 @@ void lun_close(Lun *lun);
  * done, and waits for none of our threads but through lun_close. */
 void lun_begin(Lun *lun);
 void lun_end(Lun *lun);
+
+/* Run relay as soon as the caller's command is the only one under way, which may be at once. One
+ * at a time. */
+void lun_when_alone(Lun *lun, Relay *relay);
 
 void lun_set_failed(Lun *lun);
 bool lun_failed(Lun *lun); /* everything is refused */

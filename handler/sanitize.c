@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "handler/sanitize.h"
 
+#include <stddef.h>
+
 #include "handler/command.h"
 #include "handler/io.h"
 #include "handler/iovecs.h"
@@ -164,12 +166,21 @@ static Sanitize *sanitize_new(Lun *lun, const Carried *carried)
     return sanitize;
 }
 
-/* From here on it ends by io_complete. */
+static void alone(Relay *relay)
+{
+    Io *io = (Io *)(void *)((char *)relay - offsetof(Io, relay));
+
+    sanitize_submit((Sanitize *)io, 0);
+}
+
+/* From here on it ends by io_complete. Commands that are done in pieces (WRITE SAME, EXTENDED COPY)
+ * may be in the midst of it: what they write must not land behind us. No new ones are taken. */
 static int begin(Sanitize *sanitize, uint16_t under_way)
 {
     sanitize->io.release = sanitize_release;
+    sanitize->io.relay.run = alone;
     lun_set_not_ready(sanitize->io.lun, under_way);
-    sanitize_submit(sanitize, 0);
+    lun_when_alone(sanitize->io.lun, &sanitize->io.relay);
     return TCMU_STS_OK;
 }
 

@@ -300,6 +300,56 @@ static void test_format_list(void)
     lun_test_close(device);
 }
 
+typedef struct Waiting {
+    GMutex lock;
+    GCond cond;
+    bool done;
+    RunnerReply reply;
+} Waiting;
+
+static void note_reply(void *arg, const RunnerReply *reply)
+{
+    Waiting *waiting = arg;
+
+    g_mutex_lock(&waiting->lock);
+    waiting->reply = *reply;
+    waiting->done = true;
+    g_cond_signal(&waiting->cond);
+    g_mutex_unlock(&waiting->lock);
+}
+
+static RunnerReply await_reply(Waiting *waiting)
+{
+    g_mutex_lock(&waiting->lock);
+    while (!waiting->done)
+        g_cond_wait(&waiting->cond, &waiting->lock);
+    g_mutex_unlock(&waiting->lock);
+    return waiting->reply;
+}
+
+/* A WRITE SAME of a pattern is many writes: those that come after the command that wipes the disk
+ * began must not survive it. */
+static void test_command_in_pieces(void)
+{
+    enum { MANY = 64 * MIB };
+    const char *path = lun_test_image("disk.vhd", VHD_TYPE_DYNAMIC, MANY);
+    RunnerDevice *device = lun_test_open(path, "", MANY);
+
+    for (unsigned way = 0; way < 3; way++) {
+        Waiting same = {0};
+        uint8_t cdb[16], block[LUN_TEST_BLOCK];
+        struct iovec iov = {block, sizeof block};
+
+        memset(block, 0x5a, sizeof block);
+        runner_cdb_write_same16(cdb, 0, MANY / LUN_TEST_BLOCK, 0);
+        g_assert_cmpint(runner_submit(device, cdb, &iov, 1, note_reply, &same), ==, 0);
+        make_zero(device, way);
+        expect_good(await_reply(&same));
+        expect_all(device, MANY / LUN_TEST_BLOCK, 0);
+    }
+    lun_test_close(device);
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -311,6 +361,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sanitize/refuses", test_refuses);
     g_test_add_func("/sanitize/options", test_options);
     g_test_add_func("/sanitize/format-list", test_format_list);
+    g_test_add_func("/sanitize/command-in-pieces", test_command_in_pieces);
     result = g_test_run();
     lun_test_end();
     return result;
