@@ -75,7 +75,7 @@ static void log_failure(Io *io, bool failed)
 
 int io_status(Io *io)
 {
-    bool writes = io->request.op != VHD_OP_READ;
+    bool writes = io->request.op != VHD_OP_READ && io->request.op != VHD_OP_STATUS;
     bool failed = io->result < 0 && writes && lun_disk_failed(io->lun);
 
     log_failure(io, failed);

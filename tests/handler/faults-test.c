@@ -156,7 +156,7 @@ static VhdFile *wrap(VhdFile *file, void *arg)
     return fault_file_new(file, arg);
 }
 
-static void open_lun(const char *path)
+static void open_disk(const char *path)
 {
     g_autoptr(GError) error = NULL;
     VhdDiskOptions options = {.path = path, .no_pending = true, .wrap = wrap, .wrap_data = faults};
@@ -170,6 +170,12 @@ static void open_lun(const char *path)
     g_assert_no_error(error);
     lun->blocks = DISK_BYTES / LUN_BLOCK_BYTES;
     lun->discard = true;
+}
+
+/* With something in it. */
+static void open_lun(const char *path)
+{
+    open_disk(path);
     memset(data, 0x77, BYTES);
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
     g_assert_cmpint(do_flush(), ==, TCMU_STS_OK);
@@ -408,6 +414,28 @@ static void test_verify_meets_an_error(void)
     close_lun();
 }
 
+/* GET LBA STATUS only reads, bitmaps of a child among them: no write has failed. */
+static void test_status_meets_an_error(void)
+{
+    const char *child = lun_test_child("child.vhd", image, DISK_BYTES);
+    uint8_t reply[64];
+    struct iovec iov = {reply, sizeof reply};
+    Sample sample;
+
+    open_lun(child);
+    close_lun();
+    open_disk(child);
+    sample_init(&sample, SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS);
+    sample.cdb[13] = sizeof reply;
+    sample.lib.iovec = &iov;
+    sample.lib.iov_cnt = 1;
+    g_assert_cmpint(scsi_handle_cmd(NULL, &sample.cmd), ==, TCMU_STS_NOT_HANDLED);
+    disabled = restored = 0;
+    faults_fail(faults, FILE_OP_READ, VHD_IO_BITMAP, 1, EIO);
+    g_assert_cmpint(end_of(callback_read(NULL, &sample.cmd, NULL, 0, 0, 0)), ==, TCMU_STS_RD_ERR);
+    close_lun();
+}
+
 /* A host's own cmd_state is no mark; a read of nothing without one has lost it. */
 static void test_lost_mark(void)
 {
@@ -537,6 +565,7 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/unmap-fails", test_unmap_fails);
     g_test_add_func("/faults/carried-zeros-fail", test_carried_zeros_fail);
     g_test_add_func("/faults/verify-meets-an-error", test_verify_meets_an_error);
+    g_test_add_func("/faults/status-meets-an-error", test_status_meets_an_error);
     g_test_add_func("/faults/lost-mark", test_lost_mark);
     g_test_add_func("/faults/while-not-ready", test_while_not_ready);
     g_test_add_func("/faults/sanitize-fails", test_sanitize_fails);
