@@ -285,8 +285,12 @@ static void print_luns(const GPtrArray *luns, const struct stat *wanted, JsonBui
     for (guint i = 0; i < luns->len; i++) {
         const Lun *lun = luns->pdata[i];
 
-        if (wanted && !uses(lun, wanted))
+        if (wanted && !uses(lun, wanted)) {
+            /* It has them open, whatever became of their names since. */
+            if (lun->error)
+                cli_warn("LUN %s: not all of its images are known: %s", lun->name, lun->error);
             continue;
+        }
         if (builder)
             add_json(lun, builder);
         else

@@ -74,6 +74,10 @@ mv middle.vhd lost.vhd
 run vhdctl luns --json
 is "$status$err" 0
 is "$(jq -c '.[1] | [.chain, (.error | contains("middle.vhd"))]' <<<"$out")" "[[\"$PWD/one.vhd\"],true]"
+run vhdctl luns lost.vhd
+is "$out$status" 0
+[[ $err == "vhdctl: warning: LUN b-one: not all of its images are known: "*"LUN c-two: "* ]] ||
+    fail "an image that a LUN may use: $err"
 rm alone.vhd
 run vhdctl luns
 is "$status$err" 0
