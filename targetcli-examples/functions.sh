@@ -25,6 +25,8 @@ done_well() {
 take_back() {
     local status=$? i
     trap - EXIT
+    # Who is impatient and interrupts this, too, must not be left with half of it.
+    trap '' INT TERM HUP
     set +e
     for ((i = ${#undo[@]} - 1; i >= 0; i--)); do
         # In a subshell: one that fails must not keep the others from it.
@@ -36,7 +38,8 @@ trap take_back EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# later COMMAND...: how to take back what comes next.
+# later COMMAND...: how to take back what comes next. Said before targetcli is
+# called: interrupted, that leaves halves.
 later() {
     undo+=("$(printf '%q ' "$@")")
 }
@@ -136,8 +139,8 @@ backstore_add() { # NAME IMAGE OPTION...
         config+=";$option"
     done
     check_config_string "$config"
-    cli /backstores/user:vhd create "name=$1" size=1 "cfgstring=$config"
     later cli /backstores/user:vhd delete "$1"
+    cli /backstores/user:vhd create "name=$1" size=1 "cfgstring=$config"
     echo 0 >"$(backstore "$1")/attrib/cmd_time_out"
 }
 
@@ -176,8 +179,8 @@ check_portal() { # PORTAL
 # Listens where check_portal was told.
 iscsi_target_add() { # TARGET
     local said
-    cli_without_default_portal /iscsi create "$1"
     later cli /iscsi delete "$1"
+    cli_without_default_portal /iscsi create "$1"
     said=$(targetcli "/iscsi/$1/tpg1/portals" create "$portal_address" "$portal_port" 2>&1) ||
         die "cannot listen at $portal_address port $portal_port; another target, or another program, may have that port: targetcli says: $(one_line "$said")"
     # Who has no ACL does not get in, and who has one proves who he is.
@@ -190,8 +193,8 @@ iscsi_target_add() { # TARGET
 # No LUN is mapped: which one the initiator sees is said next.
 iscsi_acl_add() { # TARGET INITIATOR USER PASSWORD
     local auth
-    cli "/iscsi/$1/tpg1/acls" create "$2" add_mapped_luns=false
     later cli "/iscsi/$1/tpg1/acls" delete "$2"
+    cli "/iscsi/$1/tpg1/acls" create "$2" add_mapped_luns=false
     auth=$(iscsi_tpg "$1")/acls/$2/auth
     printf %s "$3" >"$auth/userid"
     printf %s "$4" >"$auth/password"
