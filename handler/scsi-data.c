@@ -52,6 +52,8 @@ int scsi_verify(ScsiCommand *command)
 
     switch (command->cdb[1] & SCSI_BYTCHK) {
     case 0:
+        /* Should the initiator read in place of sending: nothing old. */
+        iovecs_zero(command->lib->iovec, command->lib->iov_cnt);
         command->lib->iov_cnt = 0;
         break;
     case SCSI_BYTCHK_COMPARE:

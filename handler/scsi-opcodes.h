@@ -17,12 +17,13 @@ enum {
     SCSI_ACTION = 1 << 5,  /* byte 1 holds a service action */
     SCSI_THIN = 1 << 6,    /* there only where the LUN gives space back */
     SCSI_ABSENT = 1 << 7,  /* not said to be supported */
+    SCSI_NO_DATA = 1 << 8, /* has none: buffers sent all the same are zeroed, as with SCSI_REPLY */
 };
 
 typedef struct ScsiOpcode {
     uint8_t opcode;
     uint8_t action;                   /* with SCSI_ACTION */
-    uint8_t flags;                    /* SCSI_REPLY and on */
+    uint16_t flags;                   /* SCSI_REPLY and on */
     int (*run)(ScsiCommand *command); /* NULL: the host's or the kernel's */
     uint8_t second;  /* bits of byte 1 that are looked at, a service action aside */
     uint16_t others; /* bytes that are looked at: bit 2 for byte 2, and on */

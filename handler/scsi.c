@@ -56,7 +56,7 @@ static int check(ScsiCommand *command, unsigned flags)
     Lun *lun = command->lun;
     uint16_t not_ready = lun_not_ready(lun);
 
-    if (flags & SCSI_REPLY)
+    if (flags & (SCSI_REPLY | SCSI_NO_DATA))
         iovecs_zero(command->lib->iovec, command->lib->iov_cnt);
     if (not_ready && !only_tells(flags))
         return sense_not_ready(command->lib, not_ready);

@@ -25,6 +25,18 @@ static void expect_no_old_data(const char *where)
         expect_no_old_data(G_STRLOC);                                                              \
     } while (0)
 
+/* Commands without data, sent as ones that read: what the host's memory holds of others' commands
+ * stays there. */
+static void test_no_data_holds_no_old_data(void)
+{
+    reply(0x00);
+    reply(0x1b, 0, 0, 0, 1, 0);
+    reply(0x2f, 0, 0, 0, 0, 8, 0, 0, 1, 0);
+    reply(0x34, 0, 0, 0, 0, 8, 0, 0, 1, 0);
+    reply(0x35);
+    reply(0x91);
+}
+
 static void test_inquiry(void)
 {
     reply(0x12, 0, 0, 0x10, 0, 0);
@@ -177,6 +189,7 @@ int main(int argc, char **argv)
     lun_test_init(&argc, &argv);
     device =
         lun_test_open(lun_test_image("disk.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES), "", DISK_BYTES);
+    g_test_add_func("/scsi/no-data-holds-no-old-data", test_no_data_holds_no_old_data);
     g_test_add_func("/scsi/inquiry", test_inquiry);
     g_test_add_func("/scsi/inquiry/allocation-length", test_inquiry_is_cut_at_allocation_length);
     g_test_add_func("/scsi/inquiry/hides-path", test_identification_hides_path);
