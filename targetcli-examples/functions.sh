@@ -71,11 +71,14 @@ cli_without_default_portal() {
 }
 
 prepare_host() { # MODULE...
-    local tool root
+    local tool root lock
     [[ $(id -u) -eq 0 ]] || die "this changes the kernel's target and must be run as root"
     for tool in targetcli vhdctl gdbus; do
         command -v "$tool" >/dev/null || die "$tool is not installed"
     done
+    # One after the other: what is there is asked first and relied on then.
+    exec {lock}>/run/tcmu-vhd-examples.lock
+    flock -w 60 "$lock" || die "another of these scripts is at work"
     modprobe -qa target_core_user "$@" || die "this kernel lacks one of the modules target_core_user $*"
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     # Asking for it starts tcmu-runner where it does not run yet.
