@@ -23,7 +23,7 @@ Labels, all run by default:
   hostile   images and folders made to harm
   fuzz      the fuzz targets, replaying their corpora
   model     random requests against a flat array
-  crash     power cuts and deaths of the process, 200,000 crash images; each rule broken in turn
+  crash     power cuts and deaths of the process, 220,000 crash images; each rule broken in turn
   cli       vhdctl
   interop   qemu-img and libvhdi beside us
   handler   handler_vhd.so, driven as tcmu-runner drives it; the plug-in ABI
