@@ -13,3 +13,9 @@
  * *written_bytes (may be NULL): how much was not there yet. */
 bool vhd_op_commit(VhdChain *child, VhdChain *target, bool (*stop)(void *data, double part),
                    void *data, uint64_t *written_bytes, GError **error);
+
+/* To be called before layer, an ancestor, is made as large as child: the ancestors of that one,
+ * hidden behind its end until then, would be seen there. Layer 0 of child, open for writing, gets
+ * what child shows there instead, durably. stop: as in op-copy.h. */
+bool vhd_op_commit_keep(VhdChain *child, unsigned layer, bool (*stop)(void *data, double part),
+                        void *data, GError **error);

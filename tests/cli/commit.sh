@@ -99,6 +99,18 @@ silent vhdctl commit c.vhd
 is "$(vhdctl info --size b.vhd)" 25165824
 shows b.vhd
 shows c.vhd
+# What lay hidden behind the parent's end stays hidden when it grows.
+chain
+chmod u+w b.vhd
+run vhdctl resize --shrink --force b.vhd 2M
+run vhdctl resize --shrink --force c.vhd 2M
+run vhdctl resize c.vhd 24M
+run vhdctl rebase --unsafe --parent b.vhd c.vhd
+printf end | silent vhdctl write --offset 10M c.vhd
+silent vhdctl convert --force -O raw c.vhd before
+silent vhdctl commit c.vhd
+shows b.vhd
+shows c.vhd
 chain
 run vhdctl resize --shrink --force c.vhd 10M
 refused 1 "vhdctl: c.vhd: its disk has 10485760 bytes, less than the 20971520 of $PWD/b.vhd; what lies behind would stay as it is there: allow that with --force, or give both one size with vhdctl resize" \
