@@ -37,6 +37,14 @@ static bool refuse_name(const ParentNames *names, const char *why, GError **erro
     return false;
 }
 
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if (g_ascii_iscntrl(*text))
+            return true;
+    return false;
+}
+
 /* Can the child's fields hold these names, for Windows too? */
 static bool judge_names(const ParentNames *names, GError **error)
 {
@@ -46,6 +54,8 @@ static bool judge_names(const ParentNames *names, GError **error)
         return refuse_name(names, "its path is not UTF-8", error);
     if (strchr(names->absolute, '\\'))
         return refuse_name(names, "its path contains a backslash", error);
+    if (has_control(names->absolute))
+        return refuse_name(names, "its path contains control characters", error);
     if (!vhd_parent_name_encode(names->name, field))
         return refuse_name(names, "its name takes more than 255 UTF-16 units", error);
     return true;

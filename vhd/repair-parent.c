@@ -4,6 +4,8 @@
  * first, and which travels with both files: an absolute one may be another machine's, where it is
  * right. If the relative one is missing or leads elsewhere, all of them are written anew.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vhd/error.h"
@@ -30,6 +32,30 @@ static char *folder_of(const VhdFile *file)
     return full ? g_path_get_dirname(full) : g_strdup(file->folder);
 }
 
+/* Links resolved: ".." behind one is not the folder in front of it. NULL: an error. */
+static char *real_path(const char *path, GError **error)
+{
+    char *real = realpath(path, NULL), *copy;
+
+    if (!real) {
+        vhd_error_set_errno(error, VHD_ERROR_IO, path, "find out where it lies", errno);
+        return NULL;
+    }
+    copy = g_strdup(real);
+    free(real);
+    for (const char *at = copy; *at; at++) {
+        if (!g_ascii_iscntrl(*at))
+            continue;
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: a child cannot name this file as its parent: its path contains control "
+                    "characters; rename it",
+                    copy);
+        g_free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
 /* The parent that the caller names; NULL: it is none, or has another uuid. */
 static char *named_parent(Parent *parent, GError **error)
 {
@@ -48,7 +74,7 @@ static char *named_parent(Parent *parent, GError **error)
             path, parent->repair->file->name);
         return NULL;
     }
-    return g_canonicalize_filename(path, NULL);
+    return real_path(path, error);
 }
 
 /* The parent as the image's own words lead to it; NULL: they do not. */

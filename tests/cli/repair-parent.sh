@@ -50,6 +50,25 @@ run vhdctl repair --parent both/renamed.vhd both/c.vhd
 is "$status" 0 "$err"
 leads_to both/c.vhd ./renamed.vhd
 
+# Named through a link and ".." behind it: where it lies counts, not how that reads.
+mkdir -p far/away
+ln -s far/away link
+mv both/renamed.vhd far/
+run vhdctl repair --parent link/../far.vhd both/c.vhd
+is "$status" 1
+rm both/c.vhd.undo
+run vhdctl repair --parent link/../renamed.vhd both/c.vhd
+is "$status" 0 "$err"
+leads_to both/c.vhd ../far/renamed.vhd
+mv far/renamed.vhd $'far/re\nnamed.vhd'
+rm both/c.vhd.undo
+refused 1 "vhdctl: $PWD/far/re\\x0anamed.vhd: a child cannot name this file as its parent: its path contains control characters; rename it" \
+    vhdctl repair --parent $'far/re\nnamed.vhd' both/c.vhd
+mv $'far/re\nnamed.vhd' both/renamed.vhd
+run vhdctl repair both/c.vhd
+is "$status" 0 "$err"
+leads_to both/c.vhd ./renamed.vhd
+
 # No locator at all.
 cp both/c.vhd none.vhd
 poke none.vhd header 576 "$(printf '00%.0s' {1..192})"

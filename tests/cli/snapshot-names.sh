@@ -36,6 +36,9 @@ no_child() { # NAME WHY
     is "$(stat -c %a "$1")" 644 "mode of $1"
 }
 no_child 'back\slash.vhd' "its path contains a backslash"
+cp plain.vhd $'b\n.vhd'
+refused 1 "vhdctl: $PWD/b\\x0a.vhd: a child cannot name this file as its parent: its path contains control characters; rename it" \
+    vhdctl snapshot $'b\n.vhd' child.vhd
 name=$(printf 'a%.0s' {1..251}).vhd
 cp plain.vhd "$name"
 silent vhdctl snapshot "$name" longest.vhd
