@@ -295,7 +295,8 @@ static GArray *places_from_end(const Compact *compact)
         if (compact->bat[i] != VHD_BAT_UNUSED)
             g_array_append_val(places, place);
     }
-    qsort(places->data, places->len, sizeof(Place), last_first);
+    if (places->len > 0)
+        qsort(places->data, places->len, sizeof(Place), last_first);
     return places;
 }
 

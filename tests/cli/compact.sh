@@ -61,6 +61,8 @@ sum=$(sha256sum <d.vhd)
 refused 1 "vhdctl: d.vhd: write protected (no write permission: it may be a golden image with children); make a child of it and write that, or force it" \
     vhdctl compact d.vhd
 is "$(sha256sum <d.vhd)" "$sum"
+silent vhdctl create --size 1M none.vhd
+silent vhdctl compact none.vhd
 silent vhdctl create --size 1M saved.vhd
 poke saved.vhd footers 84 01
 refused 1 "vhdctl: saved.vhd: belongs to a machine in saved state, which expects it as it is; start that machine and shut it down first" \
