@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /* vhdctl: makes, inspects, checks, repairs and transforms VHD images and chains of them. */
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -33,10 +36,23 @@ static const CliVerb *find_verb(const char *name)
     return NULL;
 }
 
+/* An image opened in the place of one of them would get what is meant for a terminal. Reading or
+ * writing what stands there instead fails, as it did. */
+static bool fill_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            g_open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY, 0) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const CliVerb *verb;
 
+    if (!fill_standard_files())
+        return CLI_FAILED;
     /* A full pipe's end is an error of write(), so that what was begun can be tidied up. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {

@@ -96,3 +96,8 @@ refused 1 "vhdctl: f.vhd: is a layer of the source and cannot be replaced by the
 silent vhdctl convert --force odd d.vhd
 is "$(vhdctl info --size d.vhd)" 1024
 is "$(find . -name '.*tmp')" "" "temporary files"
+
+# Without the three standard files, messages go nowhere, not into the copy.
+rm copy
+"$VHDCTL" convert --progress -O raw d2.vhd copy <&- >&- 2>&-
+is "$(vhdctl compare d2.vhd copy)" "Images are identical."
