@@ -28,6 +28,19 @@ static bool is_layer(VhdFile *file, VhdChain *source)
     return false;
 }
 
+static bool may_replace(VhdFile *file, GError **error)
+{
+    VhdFileInfo info;
+
+    if (vhd_file_info(file, &info) != 0 || (info.mode & 0222) != 0)
+        return true;
+    g_set_error(error, VHD_ERROR, VHD_ERROR_READONLY,
+                "%s: write protected (no write permission: it may be a golden image with "
+                "children) and is not replaced; remove it first if nothing needs it",
+                file->name);
+    return false;
+}
+
 /* The file that would be replaced: is that allowed? */
 static bool hold_old(Target *target, const char *path, bool force, VhdChain *source, GError **error)
 {
@@ -52,7 +65,8 @@ static bool hold_old(Target *target, const char *path, bool force, VhdChain *sou
                     "%s: is a layer of the source and cannot be replaced by the result", path);
         return false;
     }
-    return vhd_lock_take(target->old, VHD_LOCK_WRITE, OPEN_LOCK_WAIT_MS, NULL, error);
+    return may_replace(target->old, error) &&
+           vhd_lock_take(target->old, VHD_LOCK_WRITE, OPEN_LOCK_WAIT_MS, NULL, error);
 }
 
 Target *target_open(const char *path, mode_t mode, bool force, VhdChain *source, GError **error)

@@ -15,3 +15,12 @@ if [[ $(id -u) == 0 ]]; then
     printf x | silent vhdctl write --force golden.vhd
     is "$(vhdctl read --length 1 golden.vhd)" x
 fi
+
+# Nor is it replaced, whatever is forced: its children would have no parent.
+before=$(sha256sum <golden.vhd)
+silent vhdctl create --size 1M plain.vhd
+why="write protected (no write permission: it may be a golden image with children) and is not replaced; remove it first if nothing needs it"
+refused 1 "vhdctl: golden.vhd: $why" vhdctl convert --force plain.vhd golden.vhd
+refused 1 "vhdctl: golden.vhd: $why" vhdctl create --force --size 1M golden.vhd
+refused 1 "vhdctl: golden.vhd: $why" vhdctl map --force --svg golden.vhd plain.vhd
+is "$(sha256sum <golden.vhd)" "$before"
