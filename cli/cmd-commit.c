@@ -51,7 +51,7 @@ static bool grow_target(const CommitArgs *args, Merge *merge, GError **error)
 {
     g_autofree char *name = g_strdup(vhd_image_name(merge_target(merge)));
     uint64_t bytes = vhd_chain_sectors(merge->child) * VHD_SECTOR_BYTES;
-    bool grown = vhd_op_commit_keep(merge->child, merge->layer, working, NULL, error) &&
+    bool grown = vhd_op_commit_keep(merge->child, merge->layer, progress_stop, NULL, error) &&
                  vhd_op_resize(merge_target(merge), bytes, error);
 
     merge_close(merge);

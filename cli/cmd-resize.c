@@ -48,10 +48,26 @@ static bool may_shrink(VhdChain *chain, const ResizeArgs *args, GError **error)
     return !err && off == bytes;
 }
 
+/* What a parent holds behind the child's end is not seen: in a larger child it would be. What lies
+ * below a smaller parent is not seen in any case. */
+static bool may_grow(VhdChain *chain, const ResizeArgs *args, GError **error)
+{
+    uint64_t old = vhd_chain_sectors(chain);
+    VhdImage *parent = vhd_chain_depth(chain) > 1 ? vhd_chain_layer(chain, 1) : NULL;
+
+    if (!parent || vhd_image_sectors(parent) <= old)
+        return true;
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                "%s: its parent %s is larger, and what that holds behind offset %" PRIu64
+                " would show; allow that with --force, or use vhdctl convert first",
+                args->path, vhd_image_name(parent), old * VHD_SECTOR_BYTES);
+    return false;
+}
+
 static bool resize(const ResizeArgs *args, GError **error)
 {
-    bool alone = !args->shrink || args->force; /* what the parents hold is not asked */
-    g_autoptr(VhdChain) chain = open_for_change(args->path, args->force, alone, error);
+    /* With force it is not asked what the parents hold. */
+    g_autoptr(VhdChain) chain = open_for_change(args->path, args->force, args->force, error);
     VhdImage *image;
     uint64_t old;
 
@@ -60,6 +76,8 @@ static bool resize(const ResizeArgs *args, GError **error)
     image = vhd_chain_layer(chain, 0);
     old = vhd_image_footer(image)->current_bytes;
     if (args->bytes < old && !may_shrink(chain, args, error))
+        return false;
+    if (args->bytes > old && !args->force && !may_grow(chain, args, error))
         return false;
     if (!vhd_op_resize(image, args->bytes, error))
         return false;
@@ -75,7 +93,7 @@ static int run_resize(const CliVerb *verb, int argc, char **argv)
         {"shrink", 0, 0, G_OPTION_ARG_NONE, &args.shrink,
          "Allow a smaller size, if only zeros are lost", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &args.force,
-         "Although data are lost, or the file is write protected", NULL},
+         "Although data are lost or a parent's appear, or the file is write protected", NULL},
         {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };

@@ -51,10 +51,12 @@ for image in d.vhd f.vhd; do
     rm before
 done
 
-# A child, whose parent need not be there to grow.
+# A child: whether its parent would show more is asked, unless forced.
 silent vhdctl snapshot d.vhd child.vhd
 mv d.vhd away.vhd
 run vhdctl resize child.vhd 12M
+is "$status" 1 "what the parent holds cannot be asked"
+run vhdctl resize --force child.vhd 12M
 is "$status,$err" "0,vhdctl: warning: child.vhd: is a child: Hyper-V refuses one whose size is not its parent's"
 mv away.vhd d.vhd
 silent vhdctl convert -O raw d.vhd before
@@ -63,6 +65,13 @@ is "$(vhdctl compare --strict before child.vhd)" "Images are identical."
 run vhdctl resize --shrink child.vhd 4M
 is "$status" 1
 [[ $err == *"holds data at offset "*", behind the new end"* ]] || fail "the parent's data may be lost: $err"
+
+# What the parent holds behind a smaller child's end must not come up again.
+silent vhdctl snapshot d.vhd small.vhd
+silent_but_warnings=$("$VHDCTL" resize --shrink --force small.vhd 4M 2>&1 | grep -v '^vhdctl: warning:' || true)
+is "$silent_but_warnings" ""
+refused 1 "vhdctl: small.vhd: its parent $PWD/d.vhd is larger, and what that holds behind offset 4194304 would show; allow that with --force, or use vhdctl convert first" \
+    vhdctl resize small.vhd 8M
 
 # Refusals change nothing.
 before=$(sha256sum <d.vhd)
