@@ -12,9 +12,10 @@ declare -A packages_groups=(
         ninja-build pkg-config libc6-dev libglib2.0-dev libjson-glib-dev perl git'
 
     # qemu-utils, libvhdi-utils and tcmu-runner are what our images and our
-    # handler are compared with and loaded into; the rest is plain shell work.
+    # handler are compared with and loaded into; cpack asks file which programs
+    # a package holds; the rest is plain shell work.
     [test]='qemu-utils libvhdi-utils fuse3 tcmu-runner libglib2.0-bin dbus strace
-        shellcheck jq gawk xxd python3 dpkg-dev procps psmisc util-linux e2fsprogs acl attr
+        shellcheck jq gawk xxd python3 dpkg-dev file procps psmisc util-linux e2fsprogs acl attr
         xz-utils'
 
     # The guest runs on the host's own files, so what a guest script calls is
