@@ -5,13 +5,19 @@
 # shellcheck source=completion/vhdctl
 . "$source_root/completion/vhdctl"
 
+# Help of a verb, or of all, as the program told it the first time.
+told() { # [VERB] --help
+    [[ -e told.$1 ]] || vhdctl "$@" >"told.$1" || rm "told.$1"
+    [[ -e told.$1 ]] && printf '%s\n' "$(<"told.$1")"
+}
+
 # completes WANTED WORD...: with these words typed, the last one in part, WANTED is offered.
 completes() {
     local wanted=$1
     shift
     COMP_WORDS=(vhdctl "$@")
     COMP_CWORD=$#
-    _vhdctl vhdctl
+    _vhdctl told
     is "${COMPREPLY[*]}" "$wanted" "vhdctl $*"
 }
 
