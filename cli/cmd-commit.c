@@ -19,6 +19,7 @@
 #include "vhd/op-commit.h"
 #include "vhd/op-rebase.h"
 #include "vhd/op-resize.h"
+#include "vhd/op-state.h"
 
 typedef struct CommitArgs {
     const char *child;
@@ -191,6 +192,8 @@ static bool commit(const CommitArgs *args, GError **error)
     bool grow;
 
     if (!merge_open(&merge, args->child, args->into, args->force, error) ||
+        !vhd_op_may_change(merge_child(&merge), error) ||
+        !vhd_op_may_change(merge_target(&merge), error) ||
         !judge_sizes(args, &merge, &grow, error) || !judge_others(args, &merge, error))
         return false;
     if (grow && !grow_target(args, &merge, error))

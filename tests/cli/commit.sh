@@ -127,6 +127,15 @@ silent vhdctl create --size 1M alone.vhd
 refused 1 "vhdctl: alone.vhd: has no parent that it could be merged into" vhdctl commit alone.vhd
 rm alone.vhd
 is "$(cat ./*.vhd | sha256sum)" "$before"
+# Neither the child of a machine in saved state goes, nor what its disk lies on.
+poke c.vhd footers 84 01
+before=$(cat ./*.vhd | sha256sum)
+for option in --force --delete; do
+    refused 1 "vhdctl: c.vhd: belongs to a machine in saved state, which expects it as it is; start that machine and shut it down first" \
+        vhdctl commit "$option" c.vhd
+done
+is "$(cat ./*.vhd | sha256sum)" "$before"
+poke c.vhd footers 84 00
 silent vhdctl snapshot b.vhd served.vhd
 in_use served.vhd
 run vhdctl commit --force c.vhd
