@@ -152,3 +152,15 @@ requires python3 xxd
 traced() {
     ASAN_OPTIONS=detect_leaks=0 strace -f "$@"
 }
+
+# pipe_drained: until all that went into the pipe at descriptor 8 has been taken out of it.
+pipe_drained() {
+    local _
+    for _ in $(seq 200); do
+        python3 -c 'import array, fcntl, sys, termios
+left = array.array("i", [0])
+fcntl.ioctl(8, termios.FIONREAD, left)
+sys.exit(left[0] > 0)' && return
+    done
+    fail "nobody reads the pipe"
+}

@@ -42,7 +42,7 @@ for _ in $(seq 200); do
     is_busy a.vhd && break
     sleep 0.05
 done
-sleep 0.5
+pipe_drained
 interrupt "$pid"
 exec 8>&-
 is "$status" 1

@@ -59,7 +59,7 @@ mkfifo pipe
 pid=$!
 exec 8>pipe
 head -c 2M /dev/zero >&8
-sleep 0.5
+pipe_drained
 kill -KILL "$pid"
 wait "$pid" || true
 exec 8>&-
