@@ -75,6 +75,9 @@ static bool resize(const ResizeArgs *args, GError **error)
         return false;
     image = vhd_chain_layer(chain, 0);
     old = vhd_image_footer(image)->current_bytes;
+    /* First, so that nobody is told to add --shrink for what cannot be. */
+    if (!vhd_op_may_resize(image, args->bytes, error))
+        return false;
     if (args->bytes < old && !may_shrink(chain, args, error))
         return false;
     if (args->bytes > old && !args->force && !may_grow(chain, args, error))

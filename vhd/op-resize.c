@@ -199,7 +199,7 @@ static bool change_blocks(VhdImage *image, uint64_t bytes, GError **error)
 
 /* ---- the whole */
 
-static bool may_resize(VhdImage *image, uint64_t bytes, GError **error)
+bool vhd_op_may_resize(VhdImage *image, uint64_t bytes, GError **error)
 {
     const VhdHeader *header = vhd_image_header(image);
     VhdCreate create = {.type = header ? VHD_TYPE_DYNAMIC : VHD_TYPE_FIXED,
@@ -213,7 +213,7 @@ static bool may_resize(VhdImage *image, uint64_t bytes, GError **error)
 
 bool vhd_op_resize(VhdImage *image, uint64_t bytes, GError **error)
 {
-    if (!may_resize(image, bytes, error))
+    if (!vhd_op_may_resize(image, bytes, error))
         return false;
     return vhd_image_layout(image)->type == VHD_TYPE_FIXED ? change_fixed(image, bytes, error)
                                                            : change_blocks(image, bytes, error);

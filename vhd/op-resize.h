@@ -14,8 +14,12 @@
 int vhd_op_resize_loses(VhdChain *chain, uint64_t bytes, uint64_t *off,
                         bool (*stop)(void *data, double part), void *data);
 
+/* Can the image be made so many bytes large at all? Refused: a size that is no multiple of 512 or
+ * that the type cannot have, an image in saved state. */
+bool vhd_op_may_resize(VhdImage *image, uint64_t bytes, GError **error);
+
 /* Make the disk of image (open for writing, its log attached) so many bytes large. Grown, the new
  * part reads as zeros (in a child: as what a larger parent has there); what a shrunk one loses is
- * the caller's to ask. Refused: a size that is no multiple of 512 or that the type cannot have, an
- * image in saved state. Afterwards the image must be closed, whatever happened. */
+ * the caller's to ask. Refused as by vhd_op_may_resize. Afterwards the image must be closed, whatever
+ * happened. */
 bool vhd_op_resize(VhdImage *image, uint64_t bytes, GError **error);

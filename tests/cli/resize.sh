@@ -81,8 +81,13 @@ silent vhdctl create --size 1M saved.vhd
 poke saved.vhd footers 84 01
 refused 1 "vhdctl: saved.vhd: belongs to a machine in saved state, which expects it as it is; start that machine and shut it down first" \
     vhdctl resize saved.vhd 2M
-refused 1 "vhdctl: child.vhd: a size of 1000 bytes cannot be: it must be a multiple of 512, and not 0" \
-    vhdctl resize --shrink --force child.vhd 1000
+for size in 0 1000 20971521; do # smaller and larger, and whatever is allowed
+    for options in '' --shrink '--shrink --force'; do
+        # shellcheck disable=SC2086 # several words
+        refused 1 "vhdctl: child.vhd: a size of $size bytes cannot be: it must be a multiple of 512, and not 0" \
+            vhdctl resize $options child.vhd $size
+    done
+done
 refused 1 "vhdctl: child.vhd: a size of 3298534883328 bytes is more than a VHD of this type can have: 2190433320960" \
     vhdctl resize child.vhd 3T
 in_use child.vhd
