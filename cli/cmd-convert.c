@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* vhdctl convert: a chain or a raw disk as one new file. What is zero is neither read nor written.
+/* vhdctl convert: a chain or a raw disk as one new file, on a block device or to standard output.
+ * What is zero is not read, and in a file not written.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/inode.h"
@@ -17,7 +19,7 @@
 
 #define CHUNK_BYTES (1u << 20)
 #define AZURE_BYTES (1u << 20)
-#define PIECE_BYTES 4096u /* zeros of this size and alignment are left out */
+#define ZERO_BYTES  (64u << 20) /* of a device are made zero before the user is asked again */
 
 typedef struct ConvertArgs {
     SinkFormat sink;
@@ -25,30 +27,46 @@ typedef struct ConvertArgs {
     uint32_t block_bytes;
     gboolean force, unlocked, progress, azure;
     const char *from, *to;
+    bool to_stdout;
 } ConvertArgs;
+
+typedef struct Conversion {
+    const ConvertArgs *args;
+    Source *source; /* NULL: standard input, a pipe that is not kept */
+    Target *target; /* NULL: standard output */
+    Sink *sink;
+    uint8_t *buf; /* CHUNK_BYTES, and a sector of room */
+} Conversion;
 
 static bool is_zero(const uint8_t *bytes, size_t len)
 {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-/* Write what is not zero of len bytes at off. 0 or -errno. */
+static int put(Sink *sink, bool zero, uint64_t off, const uint8_t *buf, size_t len)
+{
+    return zero ? sink_zero(sink, off, len) : sink_write(sink, off, buf, len);
+}
+
+/* Stretches of data and of zeros out of len bytes at off, at least 1. 0 or -errno. */
 static int write_pieces(Sink *sink, uint64_t off, const uint8_t *buf, size_t len)
 {
-    size_t start = 0, at = 0;
+    size_t unit = sink_zero_unit(sink), start = 0, at = 0;
+    bool was_zero = false;
     int err = 0;
 
     while (at < len && !err) {
-        size_t piece = MIN(PIECE_BYTES - (off + at) % PIECE_BYTES, len - at);
+        size_t piece = MIN(unit - (off + at) % unit, len - at);
+        bool zero = is_zero(buf + at, piece);
 
-        if (is_zero(buf + at, piece)) {
-            if (at > start)
-                err = sink_write(sink, off + start, buf + start, at - start);
-            start = at + piece;
+        if (at > start && zero != was_zero) {
+            err = put(sink, was_zero, off + start, buf + start, at - start);
+            start = at;
         }
+        was_zero = zero;
         at += piece;
     }
-    return err || at == start ? err : sink_write(sink, off + start, buf + start, at - start);
+    return err ? err : put(sink, was_zero, off + start, buf + start, len - start);
 }
 
 static bool refuse(const char *name, const char *doing, uint64_t off, int err, GError **error)
@@ -59,51 +77,121 @@ static bool refuse(const char *name, const char *doing, uint64_t off, int err, G
     return false;
 }
 
-/* buf: CHUNK_BYTES and a sector of room. */
-static bool copy_run(Source *source, Sink *sink, const ConvertArgs *args, const VhdChainRun *run,
-                     uint8_t *buf, GError **error)
+static bool interrupted(const ConvertArgs *args, const Target *target, GError **error)
 {
-    for (uint64_t done = 0; done < run->len;) {
-        size_t len = MIN(CHUNK_BYTES, run->len - done);
-        uint64_t off = run->start + done;
-        int err = source_read(source, run, done, buf, len);
+    if (target)
+        return target_interrupted(target, error);
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted", args->to);
+    return false;
+}
 
-        if (err)
-            return refuse(args->from, "read", off, err, error);
-        memset(buf + len, 0, VHD_SECTOR_BYTES);
-        err = write_pieces(sink, off, buf, len);
-        if (err)
-            return refuse(args->to, "write", off, err, error);
-        done += len;
-        progress_show((double)(off + len) / (double)source_bytes(source));
-        if (progress_interrupted()) {
-            g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted, nothing was made",
-                        args->to);
+static bool copy_chunk(const Conversion *conversion, const VhdChainRun *run, uint64_t done,
+                       size_t len, GError **error)
+{
+    const ConvertArgs *args = conversion->args;
+    uint64_t off = run->start + done;
+    int err = source_read(conversion->source, run, done, conversion->buf, len);
+
+    if (err)
+        return refuse(args->from, "read", off, err, error);
+    memset(conversion->buf + len, 0, VHD_SECTOR_BYTES);
+    err = write_pieces(conversion->sink, off, conversion->buf, len);
+    return err ? refuse(args->to, "write", off, err, error) : true;
+}
+
+static bool copy_zeros(const Conversion *conversion, uint64_t off, uint64_t len, GError **error)
+{
+    int err = sink_zero(conversion->sink, off, len);
+
+    return err ? refuse(conversion->args->to, "write", off, err, error) : true;
+}
+
+static bool copy_run(const Conversion *conversion, const VhdChainRun *run, GError **error)
+{
+    bool zero = vhd_chain_run_is_zero(run);
+
+    if (zero && !sink_wants_zeros(conversion->sink))
+        return true;
+    for (uint64_t done = 0, len; done < run->len; done += len) {
+        bool good;
+
+        len = MIN(zero ? ZERO_BYTES : CHUNK_BYTES, run->len - done);
+        good = zero ? copy_zeros(conversion, run->start + done, len, error)
+                    : copy_chunk(conversion, run, done, (size_t)len, error);
+        if (!good)
             return false;
-        }
+        progress_show((double)(run->start + done + len) / (double)source_bytes(conversion->source));
+        if (progress_interrupted())
+            return false;
     }
     return true;
 }
 
-static bool copy(Source *source, Sink *sink, const ConvertArgs *args, GError **error)
+static bool copy(const Conversion *conversion, GError **error)
 {
-    g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES + VHD_SECTOR_BYTES);
-    uint64_t bytes = source_bytes(source);
+    uint64_t bytes = source_bytes(conversion->source);
     VhdChainRun run;
-    int err;
 
     for (uint64_t at = 0; at < bytes; at += run.len) {
-        err = source_run(source, at, &run);
+        int err = source_run(conversion->source, at, &run);
+
         if (err)
-            return refuse(args->from, "map", at, err, error);
-        if (!vhd_chain_run_is_zero(&run) && !copy_run(source, sink, args, &run, buf, error))
+            return refuse(conversion->args->from, "map", at, err, error);
+        if (!copy_run(conversion, &run, error))
             return false;
     }
-    err = sink_finish(sink);
+    return true;
+}
+
+/* From a pipe to where all of it may go at once. */
+static bool stream(const Conversion *conversion, GError **error)
+{
+    size_t got;
+
+    for (uint64_t off = 0;; off += got) {
+        int err = 0;
+
+        if (!stdin_read(conversion->buf, CHUNK_BYTES, &got)) {
+            vhd_error_set_errno(error, VHD_ERROR_IO, "standard input", "read it", errno);
+            return false;
+        }
+        if (progress_interrupted())
+            return false;
+        if (got > 0)
+            err = write_pieces(conversion->sink, off, conversion->buf, got);
+        if (err)
+            return refuse(conversion->args->to, "write", off, err, error);
+        if (got < CHUNK_BYTES)
+            return true;
+    }
+}
+
+static bool finish(const Conversion *conversion, GError **error)
+{
+    int err = sink_finish(conversion->sink);
+
     if (err)
-        vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO, args->to,
-                            "write it out", -err);
-    return err == 0;
+        vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
+                            conversion->args->to, "write it out", -err);
+    return err == 0 && (!conversion->target || target_publish(conversion->target, error));
+}
+
+/* With conversion's source, sink and target open. */
+static bool transfer(Conversion *conversion, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES + VHD_SECTOR_BYTES);
+    bool done;
+
+    conversion->buf = buf;
+    done = (conversion->source ? copy(conversion, error) : stream(conversion, error)) &&
+           finish(conversion, error);
+    if (!done && progress_interrupted()) {
+        g_clear_error(error);
+        interrupted(conversion->args, conversion->target, error);
+    }
+    if (!done && conversion->target)
+        target_tell_remains(conversion->target, error);
+    return done;
 }
 
 static mode_t mode_of_source(const Source *source)
@@ -125,46 +213,80 @@ static uint64_t disk_bytes(const ConvertArgs *args, const Source *source)
     return args->azure ? (bytes + AZURE_BYTES - 1) / AZURE_BYTES * AZURE_BYTES : bytes;
 }
 
+static bool open_target(Conversion *conversion, mode_t mode, GError **error)
+{
+    const ConvertArgs *args = conversion->args;
+    VhdChain *chain = conversion->source ? source_chain(conversion->source) : NULL;
+
+    if (args->to_stdout)
+        return true;
+    if (!target_is_device(args->to))
+        conversion->target = target_open(args->to, mode, args->force, chain, error);
+    else if (args->sink == SINK_RAW)
+        conversion->target = target_open_device(args->to, args->force, chain, error);
+    else
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: is a block device, which takes a raw disk only; add -O raw", args->to);
+    return conversion->target != NULL;
+}
+
 /* The target comes first where the source is a pipe: that can be read once, and may be long. */
-static Source *open_pipe(const ConvertArgs *args, Target **target, GError **error)
+static bool open_pipe(Conversion *conversion, GError **error)
 {
-    *target = target_open(args->to, TARGET_MODE_DEFAULT, args->force, NULL, error);
-    return *target ? source_open_stdin(args->to, args->source, error) : NULL;
+    const ConvertArgs *args = conversion->args;
+
+    if (!open_target(conversion, TARGET_MODE_DEFAULT, error))
+        return false;
+    if (conversion->target && !target_on_device(conversion->target)) {
+        conversion->source = source_open_stdin(args->to, args->source, error);
+        return conversion->source != NULL;
+    }
+    if (args->source == SOURCE_RAW)
+        return true;
+    g_set_error(
+        error, VHD_ERROR, VHD_ERROR_INVALID,
+        "standard input: a VHD cannot come through a pipe; if it is a raw disk, add -f raw");
+    return false;
 }
 
-static Source *open_file(const ConvertArgs *args, const char *path, Target **target, GError **error)
+static bool open_file(Conversion *conversion, const char *path, GError **error)
 {
-    g_autoptr(Source) source = source_open(path, args->source, args->unlocked, error);
+    const ConvertArgs *args = conversion->args;
 
-    if (!source)
-        return NULL;
-    *target =
-        target_open(args->to, mode_of_source(source), args->force, source_chain(source), error);
-    return *target ? g_steal_pointer(&source) : NULL;
+    conversion->source = source_open(path, args->source, args->unlocked, error);
+    return conversion->source && open_target(conversion, mode_of_source(conversion->source), error);
 }
 
-static Source *open_both(const ConvertArgs *args, Target **target, GError **error)
+static bool open_both(Conversion *conversion, GError **error)
 {
-    if (strcmp(args->from, "-") != 0)
-        return open_file(args, args->from, target, error);
-    return stdin_is_file() ? open_file(args, "/dev/stdin", target, error)
-                           : open_pipe(args, target, error);
+    if (strcmp(conversion->args->from, "-") != 0)
+        return open_file(conversion, conversion->args->from, error);
+    return stdin_is_file() ? open_file(conversion, "/dev/stdin", error)
+                           : open_pipe(conversion, error);
 }
+
+static void conversion_clear(Conversion *conversion)
+{
+    sink_close(conversion->sink);
+    source_close(conversion->source);
+    target_close(conversion->target);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 static bool convert(const ConvertArgs *args, GError **error)
 {
-    g_autoptr(Target) target = NULL;
-    g_autoptr(Source) source = open_both(args, &target, error);
-    g_autoptr(Sink) sink = NULL;
+    g_auto(Conversion) conversion = {.args = args};
     bool done;
 
-    if (!source)
+    if (!open_both(&conversion, error))
         return false;
-    sink = sink_open(target, args->sink, disk_bytes(args, source), args->block_bytes, error);
-    if (!sink)
+    conversion.sink = sink_open(conversion.target, args->sink,
+                                conversion.source ? disk_bytes(args, conversion.source) : 0,
+                                args->block_bytes, error);
+    if (!conversion.sink)
         return false;
     progress_begin(args->progress);
-    done = copy(source, sink, args, error) && target_publish(target, error);
+    done = transfer(&conversion, error);
     progress_end(done);
     return done;
 }
@@ -181,7 +303,7 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
         {"azure", 0, 0, G_OPTION_ARG_NONE, &args.azure,
          "A fixed image that Azure takes: of whole MiB", NULL},
         {"force", 0, 0, G_OPTION_ARG_NONE, &args.force,
-         "Replace an existing file that is not in use", NULL},
+         "Replace an existing file, or what a block device holds, if it is not in use", NULL},
         {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
         {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &args.unlocked, OPEN_UNLOCKED_HELP, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -203,7 +325,12 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
     if (block_size && args.sink != SINK_DYNAMIC)
         return cli_usage(verb, "only a dynamic image has blocks, --block-size cannot be kept");
     args.from = operands[0];
-    args.to = operands[1];
+    args.to_stdout = strcmp(operands[1], "-") == 0;
+    args.to = args.to_stdout ? "standard output" : operands[1];
+    if (args.to_stdout && args.sink != SINK_RAW)
+        return cli_usage(verb, "standard output takes a raw disk only: add -O raw");
+    if (args.to_stdout && isatty(STDOUT_FILENO))
+        return cli_usage(verb, "standard output is a terminal: name a file");
     return convert(&args, &error) ? CLI_DONE : cli_fail_error(error);
 }
 

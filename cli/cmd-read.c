@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /* vhdctl read: bytes of the disk to stdout, seen through the chain. */
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/open.h"
 #include "cli/size.h"
+#include "cli/stdout.h"
 #include "vhd/chain-run.h"
 
 #define CHUNK_BYTES (1u << 20)
-
-static bool write_all(const uint8_t *buf, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = TEMP_FAILURE_RETRY(write(STDOUT_FILENO, buf, len));
-
-        if (n < 0)
-            return false;
-        buf += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
 
 /* A part of run, which is all zeros or all data. 0 or -errno. */
 static int fetch(VhdChain *chain, const VhdChainRun *run, uint64_t off, uint8_t *buf, size_t len)
@@ -55,8 +41,9 @@ static int copy_out(VhdChain *chain, uint64_t at, uint64_t end)
         err = fetch(chain, &run, at, buf, len);
         if (err)
             return cli_fail("%s: cannot read offset %" PRIu64 ": %s", name, at, g_strerror(-err));
-        if (!write_all(buf, len))
-            return cli_fail("cannot write to standard output: %s", g_strerror(errno));
+        err = stdout_write(buf, len);
+        if (err)
+            return cli_fail("cannot write to standard output: %s", g_strerror(-err));
         at += len;
     }
     return CLI_DONE;

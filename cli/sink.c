@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "cli/sink.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/stdout.h"
 #include "vhd/error.h"
 #include "vhd/image-create.h"
 
 /* What an image keeps in memory between two flushes is bounded so. */
 #define DIRTY_ENTRIES_MAX 4096
 
+/* Zeros worth leaving out of a file, telling a device of, or writing apart from data. */
+#define FILE_ZERO_UNIT   4096u
+#define DEVICE_ZERO_UNIT (64u << 10)
+#define STDOUT_ZERO_UNIT (1u << 20)
+
 struct Sink {
-    VhdFile *file;
+    VhdFile *file;   /* NULL: standard output */
     VhdImage *image; /* dynamic; owns file */
-    uint64_t bytes;
+    bool device;     /* keeps what nobody writes */
 };
 
 bool sink_parse_format(const char *text, SinkFormat *format, GError **error)
@@ -48,6 +56,29 @@ static bool make_raw(VhdFile *file, uint64_t bytes, GError **error)
     return err == 0;
 }
 
+static bool fits_device(VhdFile *file, uint64_t bytes, GError **error)
+{
+    VhdFileInfo info;
+    int err = vhd_file_info(file, &info);
+
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "tell its size", -err);
+    else if (info.bytes < bytes)
+        g_set_error(error, VHD_ERROR, VHD_ERROR_NOSPACE,
+                    "%s: has %" PRIu64 " bytes, fewer than the disk's %" PRIu64
+                    "; name a larger device",
+                    file->name, info.bytes, bytes);
+    return !err && info.bytes >= bytes;
+}
+
+static bool begin_raw(const Sink *sink, uint64_t bytes, GError **error)
+{
+    if (!sink->file)
+        return true;
+    return sink->device ? fits_device(sink->file, bytes, error)
+                        : make_raw(sink->file, bytes, error);
+}
+
 Sink *sink_open(Target *target, SinkFormat format, uint64_t bytes, uint32_t block_bytes,
                 GError **error)
 {
@@ -57,10 +88,12 @@ Sink *sink_open(Target *target, SinkFormat format, uint64_t bytes, uint32_t bloc
                         .block_bytes = block_bytes};
     VhdImageOptions options = {.writable = true, .force_write = true, .warn = cli_warn_text};
 
-    sink->file = target_file(target);
-    sink->bytes = bytes;
+    if (target) {
+        sink->file = target_file(target);
+        sink->device = target_on_device(target);
+    }
     if (format == SINK_RAW)
-        return make_raw(sink->file, bytes, error) ? g_steal_pointer(&sink) : NULL;
+        return begin_raw(sink, bytes, error) ? g_steal_pointer(&sink) : NULL;
     if (!vhd_image_create(sink->file, &create, error))
         return NULL;
     if (format == SINK_DYNAMIC) {
@@ -93,11 +126,30 @@ static int write_blocks(Sink *sink, uint64_t off, const uint8_t *buf, uint64_t l
     return 0;
 }
 
+bool sink_wants_zeros(const Sink *sink)
+{
+    return !sink->file || sink->device;
+}
+
+size_t sink_zero_unit(const Sink *sink)
+{
+    return !sink->file ? STDOUT_ZERO_UNIT : sink->device ? DEVICE_ZERO_UNIT : FILE_ZERO_UNIT;
+}
+
+int sink_zero(Sink *sink, uint64_t off, uint64_t len)
+{
+    if (!sink->file)
+        return stdout_write_zeros(len);
+    return sink->device ? vhd_file_punch(sink->file, VHD_IO_DATA, off, len) : 0;
+}
+
 int sink_write(Sink *sink, uint64_t off, const uint8_t *buf, size_t len)
 {
     VhdImageDirt dirt;
     int err;
 
+    if (!sink->file)
+        return stdout_write(buf, len);
     if (!sink->image)
         return vhd_file_write(sink->file, VHD_IO_DATA, off, buf, len);
     err = write_blocks(sink, off, buf, round_up_sector(len));

@@ -10,10 +10,18 @@
 #include "vhd/error.h"
 
 struct Target {
-    VhdFile *file; /* under its temporary name */
-    bool stolen;   /* somebody else closes it */
-    VhdFile *old;  /* what stands at the path now, locked as a writer's; NULL if nothing does */
+    VhdFile *file; /* under its temporary name, or the device */
+    bool device;
+    bool stolen;  /* somebody else closes it */
+    VhdFile *old; /* what stands at the path now, locked as a writer's; NULL if nothing does */
 };
+
+static bool is_same(const VhdFileInfo *a, const VhdFileInfo *b)
+{
+    if (a->block_device != 0) /* perhaps by two nodes */
+        return a->block_device == b->block_device;
+    return a->device == b->device && a->inode == b->inode;
+}
 
 static bool is_layer(VhdFile *file, VhdChain *source)
 {
@@ -23,7 +31,7 @@ static bool is_layer(VhdFile *file, VhdChain *source)
         return false;
     for (unsigned i = 0; i < vhd_chain_depth(source); i++)
         if (vhd_file_info(vhd_image_file(vhd_chain_layer(source, i)), &other) == 0 &&
-            other.device == info.device && other.inode == info.inode)
+            is_same(&info, &other))
             return true;
     return false;
 }
@@ -80,6 +88,62 @@ Target *target_open(const char *path, mode_t mode, bool force, VhdChain *source,
     return target->file ? g_steal_pointer(&target) : NULL;
 }
 
+bool target_is_device(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+static VhdFile *open_exclusive(const char *path, GError **error)
+{
+    g_autoptr(GError) own = NULL;
+    VhdFile *file =
+        vhd_file_open(path, VHD_FILE_WRITE | VHD_FILE_BLOCK_DEVICE | VHD_FILE_EXCLUSIVE, &own);
+
+    if (file)
+        return file;
+    if (g_error_matches(own, VHD_ERROR, VHD_ERROR_BUSY))
+        g_set_error(error, VHD_ERROR, VHD_ERROR_BUSY,
+                    "%s: is in use: mounted, or a part of another device (RAID, LVM); end that "
+                    "first",
+                    path);
+    else
+        g_propagate_error(error, g_steal_pointer(&own));
+    return NULL;
+}
+
+Target *target_open_device(const char *path, bool force, VhdChain *source, GError **error)
+{
+    g_autoptr(Target) target = g_new0(Target, 1);
+
+    if (!force) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_EXISTS,
+                    "%s: is a block device, and what it holds would be lost; allow that with "
+                    "--force",
+                    path);
+        return NULL;
+    }
+    progress_catch_signals();
+    target->device = true;
+    target->file = open_exclusive(path, error);
+    if (!target->file)
+        return NULL;
+    if (is_layer(target->file, source)) {
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: is a layer of the source and cannot be overwritten by the result", path);
+        return NULL;
+    }
+    return vhd_lock_take(target->file, VHD_LOCK_WRITE, OPEN_LOCK_WAIT_MS, NULL, error)
+               ? g_steal_pointer(&target)
+               : NULL;
+}
+
+bool target_on_device(const Target *target)
+{
+    return target->device;
+}
+
 VhdFile *target_file(Target *target)
 {
     return target->file;
@@ -91,14 +155,39 @@ VhdFile *target_steal_file(Target *target)
     return target->file;
 }
 
+static bool sync_device(VhdFile *file, GError **error)
+{
+    int err = vhd_file_barrier(file);
+
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "sync it", -err);
+    return err == 0;
+}
+
 bool target_publish(Target *target, GError **error)
 {
-    if (progress_interrupted()) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted, nothing was made",
-                    target->file->name);
-        return false;
-    }
-    return vhd_file_publish(target->file, target->old != NULL, error);
+    if (progress_interrupted())
+        return target_interrupted(target, error);
+    return target->device ? sync_device(target->file, error)
+                          : vhd_file_publish(target->file, target->old != NULL, error);
+}
+
+bool target_interrupted(const Target *target, GError **error)
+{
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted%s", target->file->name,
+                target->device ? "" : ", nothing was made");
+    return false;
+}
+
+void target_tell_remains(const Target *target, GError **error)
+{
+    g_autofree char *text = NULL;
+
+    if (!target->device || !error || !*error)
+        return;
+    text = (*error)->message;
+    (*error)->message =
+        g_strdup_printf("%s; %s holds a part of the disk only", text, target->file->name);
 }
 
 void target_close(Target *target)

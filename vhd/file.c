@@ -122,6 +122,7 @@ static int posix_info(VhdFile *file, VhdFileInfo *info)
     info->device = st.st_dev;
     info->inode = st.st_ino;
     info->bytes = (uint64_t)st.st_size;
+    info->block_device = S_ISBLK(st.st_mode) ? st.st_rdev : 0;
     info->mode = st.st_mode;
     info->mtime_unix = st.st_mtime;
     if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &info->bytes) < 0)
@@ -391,7 +392,7 @@ static VhdErrorCode error_code(int err, bool writable)
         return VHD_ERROR_NOSPACE;
     if (err == -EROFS || (writable && (err == -EACCES || err == -EPERM)))
         return VHD_ERROR_READONLY;
-    return err == -EAGAIN || err == -ETXTBSY ? VHD_ERROR_BUSY : VHD_ERROR_IO; /* leased, or run */
+    return err == -EAGAIN || err == -ETXTBSY || err == -EBUSY ? VHD_ERROR_BUSY : VHD_ERROR_IO;
 }
 
 static const char *type_name(mode_t mode)
@@ -436,11 +437,11 @@ static bool judge_pinned(PosixFile *posix, int pin, const char *const *allowed, 
 }
 
 /* Open the very file that is pinned, whatever has become of its name. */
-static bool reopen_pinned(PosixFile *posix, int pin, GError **error)
+static bool reopen_pinned(PosixFile *posix, int pin, int exclusive, GError **error)
 {
     bool writable = posix->base.writable;
     g_autofree char *link = proc_link(pin);
-    int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
+    int flags = (writable ? O_RDWR : O_RDONLY) | exclusive | O_NONBLOCK | O_CLOEXEC;
     posix->fd = (int)TEMP_FAILURE_RETRY(open(link, flags));
     if (posix->fd < 0) {
         int err = errno;
@@ -463,12 +464,14 @@ VhdFile *vhd_file_open_at(int dirfd, const char *name, const char *const *allowe
 {
     PosixFile *posix = posix_new(name, flags & VHD_FILE_WRITE);
     int pin = (int)TEMP_FAILURE_RETRY(openat(dirfd, name, O_PATH | O_CLOEXEC));
+    int exclusive = flags & VHD_FILE_EXCLUSIVE ? O_EXCL : 0;
     bool ok = false;
 
     if (pin < 0) {
         vhd_error_set_errno(error, VHD_ERROR_IO, name, "open it", errno);
     } else {
-        ok = judge_pinned(posix, pin, allowed, flags, error) && reopen_pinned(posix, pin, error);
+        ok = judge_pinned(posix, pin, allowed, flags, error) &&
+             reopen_pinned(posix, pin, exclusive, error);
         close(pin);
     }
     if (!ok) {

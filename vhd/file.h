@@ -32,9 +32,10 @@ typedef struct VhdFile VhdFile;
 
 typedef struct VhdFileInfo {
     uint64_t device, inode;
-    uint64_t bytes;     /* length */
-    mode_t mode;        /* type and permission bits */
-    int64_t mtime_unix; /* seconds */
+    uint64_t bytes;        /* length */
+    uint64_t block_device; /* which one it is, by whatever name; 0: none */
+    mode_t mode;           /* type and permission bits */
+    int64_t mtime_unix;    /* seconds */
 } VhdFileInfo;
 
 typedef enum VhdIoOp { VHD_IO_OP_READ, VHD_IO_OP_WRITE, VHD_IO_OP_BARRIER } VhdIoOp;
@@ -98,11 +99,13 @@ typedef enum VhdFileFlags {
     VHD_FILE_READ = 0,
     VHD_FILE_WRITE = 1 << 0,        /* read and write */
     VHD_FILE_BLOCK_DEVICE = 1 << 1, /* block devices too; else regular files only */
+    VHD_FILE_EXCLUSIVE = 1 << 2,    /* a block device only if nobody uses it, and nobody shall */
 } VhdFileFlags;
 
 /* Open path without ever blocking: a FIFO or a device is refused before it is opened (path
  * descriptor, fstat, reopen). VHD_ERROR_INVALID: no regular file. VHD_ERROR_READONLY: no right to
- * write it. VHD_ERROR_IO: all else, a missing file too. */
+ * write it. VHD_ERROR_BUSY: exclusive, but mounted or part of another device. VHD_ERROR_IO: all
+ * else, a missing file too. */
 VhdFile *vhd_file_open(const char *path, VhdFileFlags flags, GError **error);
 
 /* As vhd_file_open, name taken relative to dirfd (AT_FDCWD allowed), but only if the file that it

@@ -20,6 +20,6 @@ bool vhd_op_may_resize(VhdImage *image, uint64_t bytes, GError **error);
 
 /* Make the disk of image (open for writing, its log attached) so many bytes large. Grown, the new
  * part reads as zeros (in a child: as what a larger parent has there); what a shrunk one loses is
- * the caller's to ask. Refused as by vhd_op_may_resize. Afterwards the image must be closed, whatever
- * happened. */
+ * the caller's to ask. Refused as by vhd_op_may_resize. Afterwards the image must be closed,
+ * whatever happened. */
 bool vhd_op_resize(VhdImage *image, uint64_t bytes, GError **error);

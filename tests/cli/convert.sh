@@ -77,6 +77,24 @@ rm piped
 refused 1 "vhdctl: d.vhd: exists already; name another file, or replace it with --force" \
     bash -c 'cat raw | "$VHDCTL" convert - d.vhd'
 
+# Standard output: raw, from wherever.
+vhdctl convert -O raw child.vhd - | cmp - back || fail "standard output got something else"
+vhdctl convert -O raw odd - | cmp - odd || fail "standard output got something else"
+vhdctl convert -O raw - - <child.vhd | cmp - back || fail "standard output got something else"
+cat odd | vhdctl convert -f raw -O raw - - | cmp - odd || fail "standard output got something else"
+refused 1 "vhdctl: standard input: a VHD cannot come through a pipe; if it is a raw disk, add -f raw" \
+    bash -c 'cat d.vhd | "$VHDCTL" convert -O raw - -'
+refused 2 "vhdctl: convert: standard output takes a raw disk only: add -O raw; see 'vhdctl convert --help'" \
+    vhdctl convert d.vhd -
+refused 1 "vhdctl: standard output: cannot write offset 0 of the disk: No space left on device" \
+    bash -c '"$VHDCTL" convert -O raw d.vhd - >/dev/full'
+run python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' \
+    "$VHDCTL" convert -O raw d.vhd -
+is "$status ${out%%$'\r'}" "2 vhdctl: convert: standard output is a terminal: name a file; see 'vhdctl convert --help'"
+[[ ! -e - ]] || fail "a file called - was made"
+silent vhdctl convert -O raw odd ./-
+same_bytes odd ./-
+
 # What looks like a VHD is one, unless it is said to be raw; and the other way round.
 silent vhdctl convert -f raw -O raw d2.vhd copy
 same_bytes d2.vhd copy

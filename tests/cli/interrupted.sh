@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
-# SIGINT: convert ends soon, says so, and leaves nothing behind; write keeps what it wrote.
+# SIGINT: convert ends soon, says so, and leaves nothing behind; write keeps what it wrote. A reader
+# of convert's standard output that does not read is no reason to stay.
 . "$(dirname "$0")/functions.sh"
 
 # interrupt PID: until it has gone; a shell's background jobs ignore SIGINT until they say otherwise.
@@ -32,8 +33,16 @@ else
 fi
 is "$(find . -name '.out.*')" "" "temporary files"
 
-silent vhdctl create --size 1M a.vhd
 mkfifo pipe
+"$VHDCTL" convert -O raw raw - >pipe 2>said &
+pid=$!
+exec 8<pipe
+head -c 1 <&8 >/dev/null # it has begun, and the pipe is soon full
+interrupt "$pid"
+exec 8<&-
+is "$status,$(<said)" "1,vhdctl: standard output: interrupted"
+
+silent vhdctl create --size 1M a.vhd
 "$VHDCTL" write a.vhd <pipe 2>said &
 pid=$!
 exec 8>pipe
