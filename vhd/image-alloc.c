@@ -135,7 +135,7 @@ static int reserve_locked(VhdImage *image, uint32_t index, VhdBlock **reserved)
 static int block_for_write_locked(VhdImage *image, uint32_t index, VhdBlock **block)
 {
     int result = vhd_block_get_locked(image, index, block);
-    if (result == 0 && !*block && image->bat[index] == VHD_BAT_UNUSED)
+    if (result == 0 && !*block && vhd_image_entry(image, index) == VHD_BAT_UNUSED)
         result = reserve_locked(image, index, block);
     return result;
 }
@@ -150,7 +150,8 @@ static int place_locked(VhdImage *image, VhdImageWrite *write)
     int result = block_for_write_locked(image, index, &block);
     if (result < 0)
         return result;
-    write->off = vhd_image_data_off(image, block ? block->entry : image->bat[index], start);
+    write->off =
+        vhd_image_data_off(image, block ? block->entry : vhd_image_entry(image, index), start);
     write->publish =
         block && (!block->published || !bitmap_all_set(block->bits, start, write->sectors));
     if (write->publish)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
-/* The block allocation table: read once, judged whole, kept in host order. What stands behind the
- * last block's entry in its sector is kept too, never judged, and written back as it was. */
+/* The block allocation table: read once, judged whole, kept in host order, inverted. What stands
+ * behind the last block's entry in its sector is kept too, never judged, and written back as it
+ * was. */
 #include "vhd/image-private.h"
 
 #include <stdlib.h>
@@ -19,6 +20,16 @@ static uint32_t held_entries(const VhdImage *image)
            ENTRIES_PER_SECTOR;
 }
 
+/* Memory where no entry is used stays untouched. */
+static void take_entries(uint32_t *inverse, const uint8_t *raw, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t entry = be32_get(raw + i * 4);
+        if (entry != VHD_BAT_UNUSED)
+            inverse[i] = ~entry;
+    }
+}
+
 static bool read_entries(VhdImage *image, GError **error)
 {
     g_autofree uint8_t *chunk = g_malloc(READ_CHUNK_BYTES);
@@ -31,9 +42,7 @@ static bool read_entries(VhdImage *image, GError **error)
             vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name, "read the BAT", -result);
             return false;
         }
-        uint32_t *entry = image->bat + done / 4;
-        for (size_t i = 0; i < len / 4; i++)
-            entry[i] = be32_get(chunk + i * 4);
+        take_entries(image->bat_inverse + done / 4, chunk, len / 4);
         done += len;
     }
     return true;
@@ -87,7 +96,7 @@ static bool judge_entries(VhdImage *image, uint32_t used, GError **error)
     uint32_t count = 0;
     uint64_t room_end = MIN(image->data_end, image->layout.file_bytes); /* less the footer */
     for (uint32_t block = 0; block < image->layout.blocks; block++) {
-        uint32_t entry = image->bat[block];
+        uint32_t entry = vhd_image_entry(image, block);
         VhdFault fault;
         if (entry == VHD_BAT_UNUSED)
             continue;
@@ -106,9 +115,9 @@ static bool judge_entries(VhdImage *image, uint32_t used, GError **error)
 bool vhd_image_load_bat(VhdImage *image, GError **error)
 {
     uint32_t blocks = image->layout.blocks;
-    image->bat = g_try_new(uint32_t, held_entries(image));
+    image->bat_inverse = g_try_new0(uint32_t, held_entries(image));
     image->full = g_try_malloc0(blocks / 8 + 1);
-    if (!image->bat || !image->full) {
+    if (!image->bat_inverse || !image->full) {
         vhd_error_set_errno(error, VHD_ERROR_IO, image->file->name, "hold the BAT in memory",
                             ENOMEM);
         return false;
@@ -117,17 +126,17 @@ bool vhd_image_load_bat(VhdImage *image, GError **error)
         return false;
     uint32_t used = 0;
     for (uint32_t i = 0; i < blocks; i++)
-        used += image->bat[i] != VHD_BAT_UNUSED;
+        used += vhd_image_entry(image, i) != VHD_BAT_UNUSED;
     return judge_entries(image, used, error);
 }
 
 void vhd_image_set_entry_locked(VhdImage *image, uint32_t block, uint32_t entry)
 {
-    if (image->bat[block] != VHD_BAT_UNUSED)
-        image->bat_checksum -= vhd_pending_mix(block, image->bat[block]);
+    if (vhd_image_entry(image, block) != VHD_BAT_UNUSED)
+        image->bat_checksum -= vhd_pending_mix(block, vhd_image_entry(image, block));
     if (entry != VHD_BAT_UNUSED)
         image->bat_checksum += vhd_pending_mix(block, entry);
-    image->bat[block] = entry;
+    image->bat_inverse[block] = ~entry;
     g_hash_table_add(image->dirty_bat, GUINT_TO_POINTER(block / ENTRIES_PER_SECTOR));
     vhd_image_note_dirty_locked(image, 1);
 }
@@ -136,5 +145,5 @@ void vhd_image_encode_bat_sector_locked(VhdImage *image, uint32_t sector,
                                         uint8_t raw[static VHD_SECTOR_BYTES])
 {
     for (uint32_t i = 0; i < ENTRIES_PER_SECTOR; i++)
-        be32_put(raw + i * 4, image->bat[sector * ENTRIES_PER_SECTOR + i]);
+        be32_put(raw + i * 4, vhd_image_entry(image, sector * ENTRIES_PER_SECTOR + i));
 }

@@ -47,8 +47,8 @@ static bool touches_block(const VhdImage *image, uint64_t off, uint64_t len)
 {
     bool touches = false;
     for (uint32_t block = 0; !touches && block < image->layout.blocks; block++) {
-        uint64_t start = (uint64_t)image->bat[block] * VHD_SECTOR_BYTES;
-        touches = image->bat[block] != VHD_BAT_UNUSED && start < off + len &&
+        uint64_t start = (uint64_t)vhd_image_entry(image, block) * VHD_SECTOR_BYTES;
+        touches = vhd_image_entry(image, block) != VHD_BAT_UNUSED && start < off + len &&
                   off < start + vhd_layout_block_span(&image->layout);
     }
     return touches;
@@ -143,7 +143,7 @@ int vhd_image_clear_batmap(VhdImage *image)
 /* A block known to be full. Blocks never looked at keep the bit they had. */
 static bool is_full(VhdImage *image, uint32_t index)
 {
-    return image->bat[index] != VHD_BAT_UNUSED && bitmap_get(image->full, index);
+    return vhd_image_entry(image, index) != VHD_BAT_UNUSED && bitmap_get(image->full, index);
 }
 
 int vhd_image_write_batmap(VhdImage *image)

@@ -103,7 +103,7 @@ void vhd_block_settle_locked(VhdImage *image, VhdBlock *block)
 /* Read the bitmap with the lock let go; others wait for the block to leave BUSY. */
 static int load_locked(VhdImage *image, uint32_t index, VhdBlock **loaded)
 {
-    VhdBlock *block = vhd_block_add_locked(image, index, image->bat[index]);
+    VhdBlock *block = vhd_block_add_locked(image, index, vhd_image_entry(image, index));
     block->published = true;
     uint64_t off = (uint64_t)block->entry * VHD_SECTOR_BYTES;
     pthread_mutex_unlock(&image->lock);
@@ -135,7 +135,7 @@ int vhd_block_get_locked(VhdImage *image, uint32_t index, VhdBlock **found)
         }
         pthread_cond_wait(&image->changed, &image->lock);
     }
-    if (image->bat[index] == VHD_BAT_UNUSED || bitmap_get(image->full, index))
+    if (vhd_image_entry(image, index) == VHD_BAT_UNUSED || bitmap_get(image->full, index))
         return 0;
     return load_locked(image, index, found);
 }

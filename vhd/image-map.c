@@ -22,7 +22,7 @@ static void map_unused_locked(VhdImage *image, uint64_t sector, uint64_t max_sec
     uint32_t block = vhd_image_block_of(image, sector);
     uint32_t last = vhd_image_block_of(image, sector + max_sectors - 1);
     last = MIN(last, block + UNUSED_BLOCKS_MAX);
-    while (block < last && image->bat[block + 1] == VHD_BAT_UNUSED)
+    while (block < last && vhd_image_entry(image, block + 1) == VHD_BAT_UNUSED)
         block++;
     uint64_t end = ((uint64_t)block + 1) << image->layout.block_shift;
     extent->presence = image->layout.type == VHD_TYPE_DIFFERENCING ? VHD_ABSENT : VHD_ZERO;
@@ -50,7 +50,7 @@ static int map_used_locked(VhdImage *image, uint64_t sector, uint64_t max_sector
         run = bitmap_run(block->bits, start, limit, &present);
     extent->presence = present ? VHD_DATA : VHD_ABSENT;
     extent->sectors = run;
-    extent->off = present ? vhd_image_data_off(image, image->bat[index], start) : 0;
+    extent->off = present ? vhd_image_data_off(image, vhd_image_entry(image, index), start) : 0;
     return 0;
 }
 
@@ -65,7 +65,7 @@ int vhd_image_map(VhdImage *image, uint64_t sector, uint64_t max_sectors, VhdIma
     }
     int result = 0;
     pthread_mutex_lock(&image->lock);
-    if (image->bat[vhd_image_block_of(image, sector)] == VHD_BAT_UNUSED)
+    if (vhd_image_entry(image, vhd_image_block_of(image, sector)) == VHD_BAT_UNUSED)
         map_unused_locked(image, sector, max_sectors, extent);
     else
         result = map_used_locked(image, sector, max_sectors, extent);

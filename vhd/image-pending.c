@@ -68,7 +68,7 @@ typedef struct FitCheck {
 
 static void note_match(FitCheck *check, uint32_t block, uint32_t entry)
 {
-    if (check->image->bat[block] == entry)
+    if (vhd_image_entry(check->image, block) == entry)
         g_hash_table_add(check->matched, GUINT_TO_POINTER(block));
 }
 
@@ -103,8 +103,8 @@ static bool entries_fit(VhdImage *image, const VhdPending *log, const VhdPending
     g_hash_table_iter_init(&iter, check.before);
     while (fits && g_hash_table_iter_next(&iter, &key, &value)) {
         uint32_t block = GPOINTER_TO_UINT(key), was = GPOINTER_TO_UINT(value);
-        if (image->bat[block] != VHD_BAT_UNUSED)
-            checksum -= vhd_pending_mix(block, image->bat[block]);
+        if (vhd_image_entry(image, block) != VHD_BAT_UNUSED)
+            checksum -= vhd_pending_mix(block, vhd_image_entry(image, block));
         if (was != VHD_BAT_UNUSED)
             checksum += vhd_pending_mix(block, was);
     }

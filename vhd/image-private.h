@@ -22,7 +22,7 @@ typedef struct VhdBlock {
     uint32_t entry; /* sector in the file of its bitmap */
     VhdBlockState state;
     bool is_new;      /* its BAT entry has not been handed to a write (invariant 2) */
-    bool published;   /* its BAT entry is in image->bat */
+    bool published;   /* its BAT entry is in image->bat_inverse */
     bool is_dirty;    /* listed in image->dirty_blocks */
     bool flushing;    /* a flush under way holds a copy of it: not to be forgotten before its end */
     unsigned writers; /* begin_write without end_write */
@@ -54,8 +54,8 @@ struct VhdImage {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a block left BUSY, or a flush ended */
     bool failed;            /* invariant 7 */
-    uint32_t *bat;          /* what is published, host order */
-    uint64_t bat_checksum;  /* of bat, see pending.h */
+    uint32_t *bat_inverse;  /* what is published, host order, ~: see vhd_image_entry */
+    uint64_t bat_checksum;  /* of the BAT, see pending.h */
     uint8_t *full;          /* a bit a block: every used sector is present */
     GHashTable *blocks;     /* index -> VhdBlock */
     GQueue lru;             /* of blocks, oldest first */
@@ -118,6 +118,14 @@ void vhd_block_free(VhdBlock *block);
 static inline uint32_t vhd_image_block_of(const VhdImage *image, uint64_t sector)
 {
     return (uint32_t)(sector >> image->layout.block_shift);
+}
+
+/* The BAT entry of a block, as published. In memory an unused one is 0, and memory that is zero
+ * from the beginning takes no space until it is written: so a BAT costs what its used entries cost,
+ * however large the disk is. */
+static inline uint32_t vhd_image_entry(const VhdImage *image, uint32_t block)
+{
+    return ~image->bat_inverse[block];
 }
 
 static inline uint64_t vhd_image_data_off(const VhdImage *image, uint32_t entry,

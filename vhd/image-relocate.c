@@ -256,7 +256,7 @@ static void note_blocks(Move *move)
     const VhdRelocation *wanted = move->wanted;
     uint64_t span = vhd_layout_block_span(&image->layout);
     for (uint32_t i = 0; i < image->layout.blocks; i++) {
-        uint32_t old = image->bat[i], now = old;
+        uint32_t old = vhd_image_entry(image, i), now = old;
         if (wanted->bat)
             now = i < wanted->header.bat_entries ? wanted->bat[i] : VHD_BAT_UNUSED;
         if (old != VHD_BAT_UNUSED && now != old)

@@ -38,7 +38,7 @@ static void free_tables(VhdImage *image)
     g_ptr_array_unref(image->dirty_blocks);
     g_array_unref(image->free_slots);
     g_array_unref(image->limbo_slots);
-    g_free(image->bat);
+    g_free(image->bat_inverse);
     g_free(image->full);
     g_free(image->batmap);
 }
@@ -189,7 +189,7 @@ uint8_t *vhd_image_read_locator(VhdImage *image, unsigned index, size_t *len, GE
 uint32_t vhd_image_bat_entry(VhdImage *image, uint32_t block)
 {
     pthread_mutex_lock(&image->lock);
-    uint32_t entry = image->bat[block];
+    uint32_t entry = vhd_image_entry(image, block);
     pthread_mutex_unlock(&image->lock);
     return entry;
 }
@@ -203,7 +203,7 @@ int vhd_image_count_present(VhdImage *image, uint32_t index, uint32_t *count)
     if (result == 0 && block)
         *count = bitmap_count(block->bits, used);
     else if (result == 0)
-        *count = image->bat[index] == VHD_BAT_UNUSED ? 0 : used;
+        *count = vhd_image_entry(image, index) == VHD_BAT_UNUSED ? 0 : used;
     pthread_mutex_unlock(&image->lock);
     return result;
 }
