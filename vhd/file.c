@@ -21,6 +21,7 @@
 
 #include "vhd/break.h"
 #include "vhd/error.h"
+#include "vhd/file-folder.h"
 
 #define TEMP_TRIES      100 /* of a random name for a new file */
 #define MAX_FOLIO_PAGES 512 /* of the page cache; a folio is aligned to its size */
@@ -365,26 +366,6 @@ static char *real_folder(int fd)
     return path ? g_path_get_dirname(path) : NULL;
 }
 
-/* Whether folder is above or below it, part by part: /srv/golden does not allow /srv/golden2. */
-static bool folder_within(const char *folder, const char *above)
-{
-    size_t len = strlen(above);
-
-    while (len > 0 && above[len - 1] == '/')
-        len--;
-    return strncmp(folder, above, len) == 0 && (folder[len] == '/' || folder[len] == '\0');
-}
-
-static bool folder_allowed(const char *folder, const char *const *allowed)
-{
-    if (!allowed)
-        return true;
-    for (; *allowed; allowed++)
-        if (folder_within(folder, *allowed))
-            return true;
-    return false;
-}
-
 /* Which of our errors -errno is, where a file could not be opened, made or named. */
 static VhdErrorCode error_code(int err, bool writable)
 {
@@ -425,7 +406,7 @@ static bool judge_pinned(PosixFile *posix, int pin, const char *const *allowed, 
         vhd_error_set_errno(error, VHD_ERROR_IO, name, "tell the folder it lies in", errno);
         return false;
     }
-    if (!folder_allowed(posix->base.folder, allowed)) {
+    if (!vhd_folder_allowed(posix->base.folder, allowed)) {
         g_set_error(
             error, VHD_ERROR, VHD_ERROR_PARENT,
             "%s: lies in %s, outside the folders that may be used; allow that folder or move "
@@ -436,6 +417,14 @@ static bool judge_pinned(PosixFile *posix, int pin, const char *const *allowed, 
     return true;
 }
 
+/* Opened for writing all the same, it would refuse the first write. */
+static bool is_read_only_device(int fd)
+{
+    int read_only = 0;
+
+    return ioctl(fd, BLKROGET, &read_only) == 0 && read_only != 0;
+}
+
 /* Open the very file that is pinned, whatever has become of its name. */
 static bool reopen_pinned(PosixFile *posix, int pin, int exclusive, GError **error)
 {
@@ -443,8 +432,8 @@ static bool reopen_pinned(PosixFile *posix, int pin, int exclusive, GError **err
     g_autofree char *link = proc_link(pin);
     int flags = (writable ? O_RDWR : O_RDONLY) | exclusive | O_NONBLOCK | O_CLOEXEC;
     posix->fd = (int)TEMP_FAILURE_RETRY(open(link, flags));
-    if (posix->fd < 0) {
-        int err = errno;
+    if (posix->fd < 0 || (writable && is_read_only_device(posix->fd))) {
+        int err = posix->fd < 0 ? errno : EROFS;
 
         vhd_error_set_errno(error, error_code(-err, writable), posix->base.name,
                             writable ? "open it for writing" : "open it", err);
