@@ -15,6 +15,7 @@
 #include "cli/sink.h"
 #include "cli/source.h"
 #include "cli/stdin.h"
+#include "vhd/chain-ahead.h"
 #include "vhd/error.h"
 
 #define CHUNK_BYTES (1u << 20)
@@ -35,6 +36,7 @@ typedef struct Conversion {
     Source *source; /* NULL: standard input, a pipe that is not kept */
     Target *target; /* NULL: standard output */
     Sink *sink;
+    VhdChainAhead ahead;
     uint8_t *buf; /* CHUNK_BYTES, and a sector of room */
 } Conversion;
 
@@ -85,8 +87,8 @@ static bool interrupted(const ConvertArgs *args, const Target *target, GError **
     return false;
 }
 
-static bool copy_chunk(const Conversion *conversion, const VhdChainRun *run, uint64_t done,
-                       size_t len, GError **error)
+static bool copy_chunk(Conversion *conversion, const VhdChainRun *run, uint64_t done, size_t len,
+                       GError **error)
 {
     const ConvertArgs *args = conversion->args;
     uint64_t off = run->start + done;
@@ -99,14 +101,14 @@ static bool copy_chunk(const Conversion *conversion, const VhdChainRun *run, uin
     return err ? refuse(args->to, "write", off, err, error) : true;
 }
 
-static bool copy_zeros(const Conversion *conversion, uint64_t off, uint64_t len, GError **error)
+static bool copy_zeros(Conversion *conversion, uint64_t off, uint64_t len, GError **error)
 {
     int err = sink_zero(conversion->sink, off, len);
 
     return err ? refuse(conversion->args->to, "write", off, err, error) : true;
 }
 
-static bool copy_run(const Conversion *conversion, const VhdChainRun *run, GError **error)
+static bool copy_run(Conversion *conversion, const VhdChainRun *run, GError **error)
 {
     bool zero = vhd_chain_run_is_zero(run);
 
@@ -116,6 +118,9 @@ static bool copy_run(const Conversion *conversion, const VhdChainRun *run, GErro
         bool good;
 
         len = MIN(zero ? ZERO_BYTES : CHUNK_BYTES, run->len - done);
+        if (!zero)
+            vhd_chain_ahead(&conversion->ahead, source_chain(conversion->source),
+                            run->start + done);
         good = zero ? copy_zeros(conversion, run->start + done, len, error)
                     : copy_chunk(conversion, run, done, (size_t)len, error);
         if (!good)
@@ -127,7 +132,7 @@ static bool copy_run(const Conversion *conversion, const VhdChainRun *run, GErro
     return true;
 }
 
-static bool copy(const Conversion *conversion, GError **error)
+static bool copy(Conversion *conversion, GError **error)
 {
     uint64_t bytes = source_bytes(conversion->source);
     VhdChainRun run;
@@ -144,7 +149,7 @@ static bool copy(const Conversion *conversion, GError **error)
 }
 
 /* From a pipe to where all of it may go at once. */
-static bool stream(const Conversion *conversion, GError **error)
+static bool stream(Conversion *conversion, GError **error)
 {
     size_t got;
 
@@ -166,7 +171,7 @@ static bool stream(const Conversion *conversion, GError **error)
     }
 }
 
-static bool finish(const Conversion *conversion, GError **error)
+static bool finish(Conversion *conversion, GError **error)
 {
     int err = sink_finish(conversion->sink);
 

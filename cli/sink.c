@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/stdout.h"
 #include "vhd/error.h"
+#include "vhd/file-behind.h"
 #include "vhd/image-create.h"
 
 /* What an image keeps in memory between two flushes is bounded so. */
@@ -22,6 +23,7 @@ struct Sink {
     VhdFile *file;   /* NULL: standard output */
     VhdImage *image; /* dynamic; owns file */
     bool device;     /* keeps what nobody writes */
+    VhdFileBehind behind;
 };
 
 bool sink_parse_format(const char *text, SinkFormat *format, GError **error)
@@ -104,6 +106,14 @@ Sink *sink_open(Target *target, SinkFormat format, uint64_t bytes, uint32_t bloc
     return g_steal_pointer(&sink);
 }
 
+static int write_data(Sink *sink, uint64_t off, const uint8_t *buf, uint64_t len)
+{
+    int err = vhd_file_write(sink->file, VHD_IO_DATA, off, buf, len);
+
+    vhd_file_behind(&sink->behind, sink->file, off, len);
+    return err;
+}
+
 static int write_blocks(Sink *sink, uint64_t off, const uint8_t *buf, uint64_t len)
 {
     while (len > 0) {
@@ -115,7 +125,7 @@ static int write_blocks(Sink *sink, uint64_t off, const uint8_t *buf, uint64_t l
         if (err)
             return err;
         piece = (uint64_t)write.sectors * VHD_SECTOR_BYTES;
-        err = vhd_file_write(sink->file, VHD_IO_DATA, write.off, buf, piece);
+        err = write_data(sink, write.off, buf, piece);
         ended = vhd_image_end_write(sink->image, &write, err == 0);
         if (err || ended)
             return err ? err : ended;
@@ -151,7 +161,7 @@ int sink_write(Sink *sink, uint64_t off, const uint8_t *buf, size_t len)
     if (!sink->file)
         return stdout_write(buf, len);
     if (!sink->image)
-        return vhd_file_write(sink->file, VHD_IO_DATA, off, buf, len);
+        return write_data(sink, off, buf, len);
     err = write_blocks(sink, off, buf, round_up_sector(len));
     if (err)
         return err;

@@ -215,6 +215,16 @@ static int posix_drop_cache(VhdFile *file, uint64_t off, uint64_t len)
     return -posix_fadvise(posix_file(file)->fd, (off_t)start, (off_t)len, POSIX_FADV_DONTNEED);
 }
 
+static void posix_hint(VhdFile *file, VhdFileHint hint, uint64_t off, uint64_t len)
+{
+    int fd = posix_file(file)->fd;
+
+    if (hint == VHD_FILE_READ_SOON)
+        posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
+    else
+        sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_next_data(VhdFile *file, uint64_t off, uint64_t *start, uint64_t *end)
 {
     int fd = posix_file(file)->fd;
@@ -316,6 +326,7 @@ static const VhdFileOps posix_ops = {
     .punch = posix_punch,
     .claim = posix_claim,
     .drop_cache = posix_drop_cache,
+    .hint = posix_hint,
     .next_data = posix_next_data,
     .lock = posix_lock,
     .lock_test = posix_lock_test,

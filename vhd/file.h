@@ -52,6 +52,13 @@ struct VhdIo {
     void (*done)(VhdIo *io, int result);
 };
 
+/* What will be done, or may be. */
+typedef enum VhdFileHint {
+    VHD_FILE_READ_SOON, /* begin to read it into the cache */
+    VHD_FILE_WRITE_OUT, /* begin to write what is in the cache only; a barrier is due all the same
+                         */
+} VhdFileHint;
+
 typedef struct VhdFileOps {
     /* Transfer all of iov at off, or fail; a part may have been transferred then. A read that
      * meets the end of the file returns -ENODATA. */
@@ -76,6 +83,8 @@ typedef struct VhdFileOps {
     /* Forget cached pages of the range, so that the next read comes from the device. Best effort;
      * pages not yet written back are kept. */
     int (*drop_cache)(VhdFile *file, uint64_t off, uint64_t len);
+    /* Keep the device busy with a range, without waiting for it. NULL: nothing is done. */
+    void (*hint)(VhdFile *file, VhdFileHint hint, uint64_t off, uint64_t len);
     /* The next range that may hold data, at or after off: [*start, *end). *start = *end = length
      * if there is none. */
     int (*next_data)(VhdFile *file, uint64_t off, uint64_t *start, uint64_t *end);
@@ -185,6 +194,12 @@ static inline int vhd_file_claim(VhdFile *file, uint64_t off, uint64_t len)
 static inline int vhd_file_drop_cache(VhdFile *file, uint64_t off, uint64_t len)
 {
     return file->ops->drop_cache(file, off, len);
+}
+
+static inline void vhd_file_hint(VhdFile *file, VhdFileHint hint, uint64_t off, uint64_t len)
+{
+    if (file->ops->hint)
+        file->ops->hint(file, hint, off, len);
 }
 
 static inline int vhd_file_next_data(VhdFile *file, uint64_t off, uint64_t *start, uint64_t *end)

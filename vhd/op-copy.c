@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "vhd/chain-run.h"
+#include "vhd/chain-ahead.h"
 #include "vhd/error.h"
 
 #define CHUNK_BYTES       (1u << 20)
@@ -76,8 +76,9 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-static int write_data(VhdImage *to, uint64_t off, const uint8_t *bytes, uint64_t len)
+static int write_data(VhdOpCopy *copy, uint64_t off, const uint8_t *bytes, uint64_t len)
 {
+    VhdImage *to = copy->to;
     while (len > 0) {
         VhdImageWrite write;
         int err = vhd_image_begin_write(to, off / VHD_SECTOR_BYTES, len / VHD_SECTOR_BYTES, &write);
@@ -85,6 +86,7 @@ static int write_data(VhdImage *to, uint64_t off, const uint8_t *bytes, uint64_t
             return err;
         uint64_t done = (uint64_t)write.sectors * VHD_SECTOR_BYTES;
         err = vhd_file_write(vhd_image_file(to), VHD_IO_DATA, write.off, bytes, (size_t)done);
+        vhd_file_behind(&copy->behind, vhd_image_file(to), write.off, done);
         int ended = vhd_image_end_write(to, &write, err == 0);
         if (err < 0 || ended < 0)
             return err < 0 ? err : ended;
@@ -102,7 +104,7 @@ static bool write_span(VhdOpCopy *copy, uint64_t off, const uint8_t *bytes, size
     VhdImageDirt dirt;
     int err = is_zero(bytes, len)
                   ? vhd_image_write_zeroes(copy->to, off / VHD_SECTOR_BYTES, len / VHD_SECTOR_BYTES)
-                  : write_data(copy->to, off, bytes, len);
+                  : write_data(copy, off, bytes, len);
     if (err == 0) {
         copy->written_bytes += len;
         vhd_image_dirt(copy->to, &dirt);
@@ -131,14 +133,33 @@ static bool write_differing(VhdOpCopy *copy, const Piece *piece, GError **error)
     return true;
 }
 
-/* [start, end) lies in one run of each. */
+/* What will be read from start on is asked for. An error is told when it is read. */
+static void look_ahead(VhdOpCopy *copy, uint64_t start, uint64_t end)
+{
+    uint64_t limit = MIN(end, start + VHD_CHAIN_AHEAD_BYTES), len;
+    for (copy->ahead = MAX(copy->ahead, start); copy->ahead < limit; copy->ahead += len) {
+        uint64_t most = MIN(end, copy->ahead + VHD_CHAIN_AHEAD_BYTES);
+        VhdChainRun wanted, seen;
+        if (!find_run(copy->from, copy->ahead, most, &wanted, NULL) ||
+            !find_run(copy->seen, copy->ahead, copy->ahead + wanted.len, &seen, NULL))
+            return;
+        len = wanted.len = seen.len = MIN(wanted.len, seen.len);
+        if (is_known_equal(copy, &wanted, &seen))
+            continue;
+        vhd_chain_run_ahead(copy->from, &wanted);
+        vhd_chain_run_ahead(copy->seen, &seen);
+    }
+}
+
+/* [start, end) lies in one run of each, and is a part of what goes up to copy_end. */
 static bool copy_runs(VhdOpCopy *copy, const VhdChainRun *wanted, const VhdChainRun *seen,
-                      uint64_t end, Piece *piece, GError **error)
+                      uint64_t end, uint64_t copy_end, Piece *piece, GError **error)
 {
     uint64_t start = wanted->start;
     for (uint64_t done = 0; start + done < end; done += piece->len) {
         piece->start = start + done;
         piece->len = (size_t)MIN(end - piece->start, CHUNK_BYTES);
+        look_ahead(copy, piece->start, copy_end);
         if (!load(copy->from, wanted, done, piece->wanted, piece->len, error) ||
             !load(copy->seen, seen, done, piece->seen, piece->len, error) ||
             !write_differing(copy, piece, error))
@@ -168,7 +189,7 @@ static bool copy_range(VhdOpCopy *copy, uint64_t start, uint64_t end, Piece *pie
             return false;
         next = at + MIN(wanted.len, seen.len);
         if (!is_known_equal(copy, &wanted, &seen) &&
-            !copy_runs(copy, &wanted, &seen, next, piece, error))
+            !copy_runs(copy, &wanted, &seen, next, end, piece, error))
             return false;
     }
     return true;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "vhd/chain.h"
+#include "vhd/file-behind.h"
 
 typedef struct VhdOpCopy {
     VhdChain *from; /* whose content is to be kept */
@@ -17,6 +18,9 @@ typedef struct VhdOpCopy {
     bool (*stop)(void *data, double part);
     void *data;
     uint64_t written_bytes; /* filled */
+    /* op-copy's own, zero at first. */
+    uint64_t ahead; /* bytes of the disk that were asked for */
+    VhdFileBehind behind;
 } VhdOpCopy;
 
 /* [start, end) of the disk, multiples of 512, within from and to. What to is written may still be
