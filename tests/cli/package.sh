@@ -1,47 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
-# "cpack -G DEB" packs what "cmake --install" installs: each file where it is looked for, with what it
-# depends on; installing it restarts nothing and says when to.
+# "cpack -G DEB" packs what "cmake --install" installs (install.sh), with what it depends on, as Debian
+# wants it; installing and removing it restarts nothing and says when to.
 . "$(dirname "$0")/functions.sh"
-requires cmake cpack dpkg dpkg-deb dpkg-shlibdeps file
+requires cmake cpack dpkg dpkg-deb dpkg-shlibdeps dpkg-parsechangelog file
 
 build=$(cd "$(dirname "$VHDCTL")/.." && pwd)
+version=$(vhdctl --version | cut -d ' ' -f 2)
 architecture=$(dpkg --print-architecture)
-libraries=usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 documents=usr/share/doc/tcmu-vhd
-
-cat >wanted.txt <<END
--rwxr-xr-x usr/bin/vhdctl
--rw-r--r-- $libraries/tcmu-runner/handler_vhd.so
--rw-r--r-- usr/share/bash-completion/completions/vhdctl
--rw-r--r-- $documents/LICENSES/Apache-2.0.txt
--rw-r--r-- $documents/LICENSES/LGPL-2.1-or-later.txt
--rw-r--r-- $documents/README.md
--rw-r--r-- $documents/copyright
--rw-r--r-- $documents/examples/functions.sh
--rwxr-xr-x $documents/examples/golden-clients
--rwxr-xr-x $documents/examples/iscsi-lun
--rwxr-xr-x $documents/examples/loopback-disk
--rwxr-xr-x $documents/examples/restore-at-boot
--rw-r--r-- $documents/format.md
--rw-r--r-- usr/share/man/man1/vhdctl.1
--rw-r--r-- usr/share/man/man7/tcmu-vhd.7
-END
-sort -k 2 wanted.txt >wanted.sorted
 
 # The package, made under a umask that a careful root may have.
 (umask 077 && cpack -G DEB --config "$build/CPackConfig.cmake" -B "$folder/made") >cpack.log 2>&1 ||
     fail "cpack: $(<cpack.log)"
-package=made/tcmu-vhd_$(vhdctl --version | cut -d ' ' -f 2)_$architecture.deb
+package=made/tcmu-vhd_${version}_$architecture.deb
 [[ -f $package ]] || fail "$package was not made: $(ls made)"
 dpkg-deb -c "$package" >listed.txt
 is "$(awk '$1 ~ /^d/ && $1 != "drwxr-xr-x" || $2 != "root/root"' listed.txt)" '' 'folders and owners'
-awk '$1 !~ /^d/ { sub(/^\.\//, "", $6); print $1, $6 }' listed.txt | sort -k 2 >listed.sorted
-diff -u wanted.sorted listed.sorted >&2 || fail "the package holds other files"
 
-# Where tcmu-runner's own handlers are, if it is here.
-own=$(dpkg -L tcmu-runner 2>/dev/null | grep '/handler_.*\.so$' | head -n 1 || true)
-[[ -z $own ]] || is "$libraries/tcmu-runner" "$(dirname "${own#/}")" "folder of handlers"
+DESTDIR=$folder/installed cmake --install "$build" --prefix /usr >/dev/null
+{
+    (cd installed && find . ! -type d ! -path '*/LICENSE*' -printf '%M %P\n') | sed 's:/man/.*:&.gz:'
+    printf '%s\n' "-rw-r--r-- $documents/copyright" "-rw-r--r-- $documents/changelog.gz"
+} | sort -k 2 >wanted.txt
+awk '$1 !~ /^d/ { sub(/^\.\//, "", $6); print $1, $6 }' listed.txt | sort -k 2 >packed.txt
+diff -u wanted.txt packed.txt >&2 || fail "the package holds other files"
 
 depends=$(dpkg-deb -f "$package" Depends)
 for other in 'tcmu-runner (>= 1.5.0)' 'libc6 (>= ' 'libglib2.0-0' 'libjson-glib-1.0-0'; do
@@ -49,30 +32,32 @@ for other in 'tcmu-runner (>= 1.5.0)' 'libc6 (>= ' 'libglib2.0-0' 'libjson-glib-
 done
 is "$(dpkg-deb -f "$package" Architecture)" "$architecture"
 
-# It works from where it is put.
 dpkg-deb -x "$package" root
 is "$(root/usr/bin/vhdctl --version)" "$(vhdctl --version)"
-for example in root/"$documents"/examples/*-*; do
-    run "$example" --help
-    is "$status" 0 "status of $example --help"
-    [[ $out == Usage:* ]] || fail "$example --help: $out $err"
-done
-
-# Of the scripts there is one alone, which runs no command that could stop or start a service.
+gunzip root/"$documents"/changelog.gz
+changelog() { dpkg-parsechangelog -l root/"$documents"/changelog -S "$1"; }
+is "$(changelog Version)" "$version" "version of the changelog"
+is "$(changelog Maintainer)" "$(dpkg-deb -f "$package" Maintainer)" "maintainer"
 dpkg-deb -e "$package" control
-is "$(cd control && echo *)" 'control md5sums postinst'
-(cd root && md5sum --quiet -c ../control/md5sums) || fail "checksums"
+is "$(cd control && echo *)" 'control md5sums postinst postrm prerm'
+(cd root && cp -r ../installed/$documents/LICENSE* $documents && gzip -n9 $documents/changelog &&
+    md5sum --quiet -c ../control/md5sums) || fail "checksums"
+
+# No script runs a command that could stop or start a service; systemd is told of new and lost drop-ins.
 mkdir commands
 for command in systemctl service invoke-rc.d deb-systemd-invoke; do
     printf '#!/bin/sh\necho "$0 $*" >>%q\n' "$folder/called.txt" >commands/"$command"
     chmod +x commands/"$command"
 done
-run env PATH="$folder/commands:$PATH" control/postinst configure
-is "$status$err" 0 'postinst'
-[[ $out == *"systemctl restart tcmu-runner"* ]] || fail "postinst does not say when to restart: $out"
-[[ ! -e called.txt ]] || fail "postinst calls $(<called.txt)"
-
-# The same files by cmake --install.
-DESTDIR=$folder/destdir cmake --install "$build" --prefix /usr >/dev/null
-is "$(cd destdir && find . -type f -printf '%P\n' | sort)" "$(cut -d ' ' -f 2 wanted.sorted | sort)" \
-    'cmake --install'
+# says WHEN SCRIPT ACTION
+says() {
+    run env PATH="$folder/commands:$PATH" control/"$2" "$3"
+    is "$status$err" 0 "$2 $3"
+    [[ $out == *"$1"* ]] || fail "$2 $3 does not say when to restart: $out"
+}
+says "systemctl restart tcmu-runner" postinst configure
+says "" prerm upgrade
+says "" prerm remove
+says "systemctl restart tcmu-runner" postrm remove
+is "$(control/postrm purge)" "" "postrm purge"
+[[ ! -e called.txt ]] || is "$(grep -v 'systemctl daemon-reload$' called.txt)" "" "what the scripts call"

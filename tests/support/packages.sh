@@ -16,7 +16,7 @@ declare -A packages_groups=(
     # a package holds; the rest is plain shell work.
     [test]='qemu-utils libvhdi-utils fuse3 tcmu-runner libglib2.0-bin dbus strace
         shellcheck jq gawk xxd python3 dpkg-dev file procps psmisc util-linux e2fsprogs acl attr
-        xz-utils'
+        xz-utils lintian rpm'
 
     # The guest runs on the host's own files, so what a guest script calls is
     # here too.  qemu-system-x86 without its recommendations has no display code.
