@@ -22,7 +22,7 @@ typedef struct CheckRun {
     JsonBuilder *builder; /* NULL: text */
     GPtrArray *findings;  /* of JsonNode, of this layer */
     char *name;           /* of this layer's file */
-    bool chain;
+    bool chain, unlocked;
     unsigned failed, errors, leaks; /* of all layers */
     unsigned mended, asked;         /* of this layer: what vhdctl repair does, and does if asked */
 } CheckRun;
@@ -33,6 +33,8 @@ static void begin_layer(void *data, unsigned layer, VhdFile *file)
 
     g_free(run->name);
     run->name = g_strdup(file->name);
+    if (run->unlocked)
+        open_warn_of_writer(file);
     if (run->chain && !run->builder) {
         g_autofree char *shown = output_visible(file->name);
 
@@ -166,7 +168,7 @@ static int probe_handler(const CfgString *config, int status)
 
 static int check(const char *path, bool json, VhdCheckOptions *options)
 {
-    CheckRun run = {.chain = options->ancestors};
+    CheckRun run = {.chain = options->ancestors, .unlocked = !options->lock};
     g_autoptr(GError) error = NULL;
     bool done;
 

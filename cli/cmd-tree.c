@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
  * vhdctl tree: which image is whose child, told by their uuids. Only heads are read, and no lock is
- * asked for: a served image is shown, too.
+ * taken: a served image is shown, too.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,11 +27,9 @@ static const char *kind_of(const FamilyMember *member)
     }
 }
 
-/* What is unusual about it, or an empty text. */
+/* What is unusual about its place, or an empty text. */
 static const char *remark_on(const FamilyMember *member)
 {
-    if (member->missing)
-        return "";
     if (member->is_copy)
         return ", has the uuid of another one here";
     if (member->in_cycle)
@@ -49,8 +47,8 @@ static void print_member(const FamilyMember *member, const char *prefix, const c
     if (member->missing)
         printf("%s%s%s (missing, uuid %s)\n", prefix, branch, name, uuid);
     else
-        printf("%s%s%s (%s, %s, on disk %s%s)\n", prefix, branch, name, kind_of(member), size, used,
-               remark_on(member));
+        printf("%s%s%s (%s, %s, on disk %s%s%s)\n", prefix, branch, name, kind_of(member), size,
+               used, remark_on(member), member->written ? ", being written" : "");
 }
 
 /* member and its descendants; prefix holds the lines of what its ancestors have yet to show. */
@@ -99,6 +97,7 @@ static void add_json(JsonBuilder *builder, const FamilyMember *member, unsigned 
         output_json_bool(builder, "outside", member->outside);
         output_json_bool(builder, "same-uuid", member->is_copy);
         output_json_bool(builder, "cycle", member->in_cycle);
+        output_json_bool(builder, "being-written", member->written);
     }
     json_builder_set_member_name(builder, "children");
     json_builder_begin_array(builder);
@@ -119,6 +118,18 @@ static void print_json(const Family *family)
     output_json_print(builder);
 }
 
+static void warn_of_motion(const Family *family)
+{
+    for (unsigned i = 0; i < family->members->len; i++) {
+        const FamilyMember *member = g_ptr_array_index(family->members, i);
+
+        if (!member->written)
+            continue;
+        cli_warn("what is shown of images that are being written may be in motion");
+        return;
+    }
+}
+
 static int run_tree(const CliVerb *verb, int argc, char **argv)
 {
     gboolean json = FALSE;
@@ -136,6 +147,7 @@ static int run_tree(const CliVerb *verb, int argc, char **argv)
     family = family_find(operands[0], &error);
     if (!family)
         return cli_fail_error(error);
+    warn_of_motion(family);
     if (json)
         print_json(family);
     else

@@ -50,6 +50,7 @@ static FamilyMember *add_image(Family *family, VhdImage *image, const char *path
     member->type = footer->type;
     member->disk_bytes = footer->current_bytes;
     member->used_bytes = inode_used_bytes(path);
+    member->written = !vhd_lock_probe(vhd_image_file(image), VHD_LOCK_READ, NULL);
     memcpy(member->uuid, footer->uuid, VHD_UUID_BYTES);
     if (footer->type == VHD_TYPE_DIFFERENCING)
         memcpy(member->parent_uuid, vhd_image_header(image)->parent_uuid, VHD_UUID_BYTES);

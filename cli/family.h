@@ -19,6 +19,7 @@ struct FamilyMember {
     bool missing;  /* no file was found; a place for its children */
     bool outside;  /* not in the folder */
     bool is_copy;  /* an image before it in the list has its uuid */
+    bool written;  /* somebody writes it now, or keeps readers off */
     bool in_cycle; /* it descends from itself: shown as a root, cut from its parent */
     FamilyMember *parent;
     GPtrArray *children; /* borrowed, by path */

@@ -12,6 +12,14 @@ static void log_chain(void *data, VhdLogLevel level, const char *text)
         cli_warn("%s", text);
 }
 
+void open_warn_of_writer(VhdFile *file)
+{
+    g_autofree char *writer = vhd_lock_writer(file);
+
+    if (writer)
+        cli_warn("%s: %s writes it: what is shown may be in motion", file->name, writer);
+}
+
 VhdChain *open_chain(const char *path, bool unlocked, GError **error)
 {
     VhdChainOptions options = {.lock = !unlocked,
@@ -19,8 +27,11 @@ VhdChain *open_chain(const char *path, bool unlocked, GError **error)
                                .pending = true,
                                .allow_block_device = true,
                                .log = log_chain};
+    VhdChain *chain = vhd_chain_open(path, &options, error);
 
-    return vhd_chain_open(path, &options, error);
+    for (unsigned i = 0; unlocked && chain && i < vhd_chain_depth(chain); i++)
+        open_warn_of_writer(vhd_image_file(vhd_chain_layer(chain, i)));
+    return chain;
 }
 
 bool open_log_waits(const char *path, GError **error)
@@ -76,6 +87,8 @@ VhdImage *open_head(const char *path, bool unlocked, GError **error)
                                .warn = cli_warn_text};
     VhdFile *file = vhd_file_open(path, VHD_FILE_READ | VHD_FILE_BLOCK_DEVICE, error);
 
+    if (file && unlocked)
+        open_warn_of_writer(file);
     return file ? vhd_image_open(file, &options, error) : NULL;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /* How the verbs open images: locked unless the user said -U, the pending log taken in, warnings on
- * stderr. */
+ * stderr. One of them says of each image looked at without a lock who writes it meanwhile. */
 #pragma once
 
 #include "vhd/chain.h"
@@ -24,6 +24,9 @@ bool open_log_waits(const char *path, GError **error);
 
 /* One image by its head (footers, header, locators), read-only; its BAT is not looked at. */
 VhdImage *open_head(const char *path, bool unlocked, GError **error);
+
+/* For what is looked at without a lock: if somebody writes it, a warning that names the process. */
+void open_warn_of_writer(VhdFile *file);
 
 /* As vhd_resolve_parent, for vhdctl: any folder. The caller closes the file. */
 VhdFile *open_parent_file(VhdImage *child, GError **error);

@@ -52,8 +52,11 @@ static VhdChain *open_raw(VhdFile *file, bool unlocked, GError **error)
     VhdImageOptions options = {.lock = unlocked ? VHD_LOCK_NONE : VHD_LOCK_READ,
                                .lock_wait_ms = OPEN_LOCK_WAIT_MS,
                                .warn = cli_warn_text};
-    VhdImage *image = vhd_image_open_raw(file, &options, error);
+    VhdImage *image;
 
+    if (unlocked)
+        open_warn_of_writer(file);
+    image = vhd_image_open_raw(file, &options, error);
     return image ? vhd_chain_new(&image, 1) : NULL;
 }
 

@@ -5,7 +5,7 @@
  * after unequal pauses.
  *
  * Who holds a lock is told by /proc: /proc/locks where the holder is a process, else (-1 there: it
- * is an open file description) the fdinfo of all processes. That is for the error sentence only,
+ * is an open file description) the fdinfo of all processes. That is for sentences only,
  * and bounded by HOLDER_SEARCH_MS.
  */
 #include "vhd/lock.h"
@@ -253,6 +253,16 @@ bool vhd_lock_probe(VhdFile *file, VhdLockMode mode, GError **error)
         return true;
     set_lock_error(file, byte, err, error);
     return false;
+}
+
+char *vhd_lock_writer(VhdFile *file)
+{
+    static const uint8_t writes[] = {101, 103};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(writes); i++)
+        if (file->ops->lock_test(file, writes[i]) == -EAGAIN)
+            return holder_text(file, writes[i]);
+    return NULL;
 }
 
 void vhd_lock_drop(VhdFile *file)

@@ -26,5 +26,9 @@ bool vhd_lock_take(VhdFile *file, VhdLockMode mode, unsigned wait_ms, bool *unlo
 /* Ask without taking: true if mode could be had now. */
 bool vhd_lock_probe(VhdFile *file, VhdLockMode mode, GError **error);
 
+/* Who writes the file now: "another process (pid N NAME)", as much of it as /proc tells; NULL:
+ * nobody with locks. Asks without taking. The caller frees it. */
+char *vhd_lock_writer(VhdFile *file);
+
 /* Let go of all that vhd_lock_take took. */
 void vhd_lock_drop(VhdFile *file);

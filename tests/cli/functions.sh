@@ -99,12 +99,13 @@ random.seed(sys.argv[1])
 open(sys.argv[1], "wb").write(random.randbytes(int(sys.argv[2])))' "$1" "$2"
 }
 
-# in_use IMAGE: a writer holds it until the script ends.
+# in_use IMAGE: a writer, $holder, holds it until the script ends.
+# shellcheck disable=SC2034 # holder is used by the scripts
 in_use() {
     local pid
     mkfifo "$folder/.hold.$$"
     "$VHDCTL" write "$1" <"$folder/.hold.$$" &
-    pid=$!
+    pid=$! holder=$!
     exec 9>"$folder/.hold.$$"
     # A byte is taken by the reader once the image is open and locked.
     for _ in $(seq 200); do

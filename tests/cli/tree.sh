@@ -74,7 +74,8 @@ is "$status" 0
 [[ $err == "vhdctl: warning: store/torn.vhd: "* ]] || fail "$err"
 rm store/torn.vhd
 in_use store/clients/b.vhd
-shape | grep -q 'clients/b.vhd' || fail "a served image is not shown"
+run vhdctl tree store
+[[ $status == 0 && $out == *'clients/b.vhd (differencing, '*', being written)'* ]] || fail "a served image: $out"
 
 refused 1 "vhdctl: nowhere: cannot read this folder: No such file or directory" \
     vhdctl tree nowhere
