@@ -56,7 +56,10 @@ static bool grow_target(const CommitArgs *args, Merge *merge, GError **error)
                  vhd_op_resize(merge_target(merge), bytes, error);
 
     merge_close(merge);
-    return grown && merge_open(merge, args->child, name, args->force, error);
+    if (!grown)
+        return progress_left_off(error, "%s shows what it did, of which nothing is in %s yet",
+                                 args->child, name);
+    return merge_open(merge, args->child, name, args->force, error);
 }
 
 /* Who else would see it */
@@ -172,18 +175,23 @@ static bool empty_child(const Merge *merge, const ParentNames *names, GError **e
 static bool merge_all(const CommitArgs *args, const Merge *merge, GError **error)
 {
     g_auto(ParentNames) names = {.absolute = NULL};
+    const char *target = vhd_image_name(merge_target(merge));
     bool done;
 
-    if (!args->delete &&!parent_find_names(&names, vhd_image_name(merge_target(merge)),
-                                           args->real_child, error))
+    if (!args->delete &&!parent_find_names(&names, target, args->real_child, error))
         return false;
     progress_begin(args->progress);
     done = vhd_op_commit(merge->child, merge->target, progress_stop, NULL, NULL, error);
     progress_end(done);
     if (!done)
-        return false;
+        return progress_left_off(error, "%s shows what it did, and %s may hold a part of that",
+                                 args->child, target);
     warn_of_skipped(merge);
-    return args->delete ? delete_child(args, error) : empty_child(merge, &names, error);
+    if (args->delete)
+        return delete_child(args, error);
+    return empty_child(merge, &names, error) ||
+           progress_left_off(error, "%s shows what it did, and %s holds all of that", args->child,
+                             target);
 }
 
 static bool commit(const CommitArgs *args, GError **error)

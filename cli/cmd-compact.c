@@ -20,19 +20,25 @@ static bool moving(void *data, double part)
     return progress_interrupted();
 }
 
+static bool left_off(GError **error)
+{
+    return progress_left_off(error, "its disk is as it was");
+}
+
 /* The image is closed in between: its block table is another one then. */
 static bool drop(const char *path, bool force, GError **error)
 {
     g_autoptr(VhdChain) chain = open_for_change(path, force, false, error);
 
-    return chain && vhd_op_compact_drop(chain, dropping, NULL, error);
+    return chain && (vhd_op_compact_drop(chain, dropping, NULL, error) || left_off(error));
 }
 
 static bool close_gaps(const char *path, bool force, GError **error)
 {
     g_autoptr(VhdChain) chain = open_for_change(path, force, true, error);
 
-    return chain && vhd_op_compact_close_gaps(vhd_chain_layer(chain, 0), moving, NULL, error);
+    return chain && (vhd_op_compact_close_gaps(vhd_chain_layer(chain, 0), moving, NULL, error) ||
+                     left_off(error));
 }
 
 static int run_compact(const CliVerb *verb, int argc, char **argv)

@@ -117,7 +117,7 @@ static bool change_parent(const RebaseArgs *args, VhdChain *parent, const Parent
         return true;
     }
     inode_unprotect(names->absolute, before);
-    return false;
+    return progress_left_off(error, "%s shows what it did", args->child);
 }
 
 static bool rebase(const RebaseArgs *args, GError **error)

@@ -101,8 +101,12 @@ static bool restore(const Repairing *repairing, VhdFile *undo, GError **error)
 static int undo_repair(const Repairing *repairing)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhdFile) undo = vhd_file_open(repairing->undo_path, VHD_FILE_WRITE, &error);
+    g_autoptr(VhdFile) undo = NULL;
 
+    if (!g_file_test(repairing->undo_path, G_FILE_TEST_EXISTS))
+        return cli_fail("%s: there is no %s, so no repair of it can be undone", repairing->path,
+                        repairing->undo_path);
+    undo = vhd_file_open(repairing->undo_path, VHD_FILE_WRITE, &error);
     if (!undo || !restore(repairing, undo, &error))
         return cli_fail_error(error);
     printf("What the repair overwrote was put back, and %s removed.\n", repairing->undo_path);
@@ -181,6 +185,12 @@ static VhdRepair *plan(const Repairing *repairing, VhdFile *file, bool give_up, 
     options.stop = progress_stop;
     repair = vhd_repair_plan(file, &options, error);
     progress_end(false);
+    if (!repair && progress_interrupted()) {
+        g_clear_error(error);
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: interrupted, nothing of it was mended; the same command begins anew",
+                    repairing->path);
+    }
     return repair;
 }
 

@@ -35,7 +35,8 @@ static bool may_shrink(VhdChain *chain, const ResizeArgs *args, GError **error)
     err = vhd_op_resize_loses(chain, args->bytes, &off, progress_stop, NULL);
     progress_end(err == 0);
     if (err == -ECANCELED)
-        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted, nothing was changed",
+        g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
+                    "%s: interrupted, nothing was changed; the same command begins anew",
                     args->path);
     else if (err)
         vhd_error_set_errno(error, VHD_ERROR_IO, args->path, "look for data behind the new end",
@@ -83,7 +84,7 @@ static bool resize(const ResizeArgs *args, GError **error)
     if (args->bytes > old && !args->force && !may_grow(chain, args, error))
         return false;
     if (!vhd_op_resize(image, args->bytes, error))
-        return false;
+        return progress_left_off(error, "it has its old size or the new one");
     if (args->bytes != old && vhd_image_footer(image)->type == VHD_TYPE_DIFFERENCING)
         cli_warn("%s: is a child: Hyper-V refuses one whose size is not its parent's", args->path);
     return true;

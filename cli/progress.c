@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "cli/progress.h"
 
-#include <glib.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "vhd/error.h"
 
 #define SHOW_EVERY_US 100000
 
@@ -68,4 +69,21 @@ void progress_end(bool complete)
 bool progress_interrupted(void)
 {
     return interrupted != 0;
+}
+
+bool progress_left_off(GError **error, const char *state, ...)
+{
+    bool no_space = g_error_matches(*error, VHD_ERROR, VHD_ERROR_NOSPACE);
+    g_autofree char *message = NULL, *text = NULL;
+    va_list args;
+
+    if (!no_space && !g_error_matches(*error, VHD_ERROR, VHD_ERROR_IO) && !progress_interrupted())
+        return false;
+    va_start(args, state);
+    text = g_strdup_vprintf(state, args);
+    va_end(args);
+    message = (*error)->message;
+    (*error)->message = g_strdup_printf("%s; %s, the same command goes on%s", message, text,
+                                        no_space ? " once there is space" : "");
+    return false;
 }

@@ -2,6 +2,7 @@
 /* How far long work is, and whether the user has had enough of it. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 
 /* SIGINT, SIGTERM and SIGHUP do not kill any more from here on: long work asks
@@ -19,6 +20,11 @@ bool progress_stop(void *data, double part);
 
 /* The line is finished or removed, so that a message can follow. */
 void progress_end(bool complete);
+
+/* Work that ended half way, by a signal or an error of the file system: add to error (set) what
+ * state things are in, a clause, and that the same command goes on. Other errors are left as they
+ * are: they were found before anything was done. Returns false. */
+bool progress_left_off(GError **error, const char *state, ...) G_GNUC_PRINTF(2, 3);
 
 /* The text of -p's line in help. */
 #define PROGRESS_HELP "Show progress, also where stderr is no terminal"

@@ -41,8 +41,7 @@ static bool stopped(Compact *compact, uint64_t done, uint64_t all, GError **erro
 {
     if (!compact->stop || !compact->stop(compact->data, (double)done / (double)all))
         return false;
-    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
-                "%s: interrupted; its disk is as it was, the same command goes on",
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted",
                 vhd_image_name(compact->image));
     return true;
 }

@@ -173,8 +173,7 @@ static bool stopped(const VhdOpCopy *copy, uint64_t at, GError **error)
     double bytes = (double)vhd_chain_sectors(copy->from) * VHD_SECTOR_BYTES;
     if (!copy->stop || !copy->stop(copy->data, (double)at / bytes))
         return false;
-    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID,
-                "%s: interrupted; its disk shows what it did, the same command goes on",
+    g_set_error(error, VHD_ERROR, VHD_ERROR_INVALID, "%s: interrupted",
                 vhd_image_name(vhd_chain_layer(copy->from, 0)));
     return true;
 }

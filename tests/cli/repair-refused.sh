@@ -72,7 +72,7 @@ echo junk >z.vhd.undo
 refused 1 "vhdctl: z.vhd.undo: is no undo file of vhdctl repair, or is damaged; nothing was changed" \
     vhdctl repair --undo z.vhd
 rm z.vhd.undo
-refused 1 "vhdctl: z.vhd.undo: cannot open it: No such file or directory" vhdctl repair --undo z.vhd
+refused 1 "vhdctl: z.vhd: there is no z.vhd.undo, so no repair of it can be undone" vhdctl repair --undo z.vhd
 
 # A link leads to the undo file of the file itself.
 broken w.vhd
