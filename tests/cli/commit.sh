@@ -45,6 +45,12 @@ chain
 silent vhdctl commit --delete c.vhd
 [[ ! -e c.vhd ]] || fail "c.vhd is there still"
 shows b.vhd
+# Its parent, which has no child now, is protected as it was, or as little.
+is "$(stat -c %a b.vhd)" 444 "mode of b.vhd"
+chain
+chmod 640 b.vhd
+silent vhdctl commit --delete c.vhd
+is "$(stat -c %a b.vhd)" 640 "mode of b.vhd"
 
 # Several levels; the ones in between are told, and the child follows the ancestor.
 chain
