@@ -218,8 +218,8 @@ static int run_check(const CliVerb *verb, int argc, char **argv)
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &string,
          "Instead of IMAGE: what a LUN's config string names, by the handler's rules", "STRING"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON, as qemu-img check does", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &progress, PROGRESS_HELP, NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
+        PROGRESS_OPTION(&progress),
+        OPEN_UNLOCKED_OPTION(&unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     VhdCheckOptions options = {.lock_wait_ms = OPEN_LOCK_WAIT_MS};

@@ -5,12 +5,12 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/family.h"
+#include "cli/inode.h"
 #include "cli/merge.h"
 #include "cli/open.h"
 #include "cli/parent.h"
@@ -23,8 +23,8 @@
 
 typedef struct CommitArgs {
     const char *child;
-    char *real_child; /* links resolved */
-    char *into;
+    const char *real_child; /* links resolved */
+    const char *into;
     gboolean delete, force, progress;
 } CommitArgs;
 
@@ -158,18 +158,10 @@ static bool delete_child(const CommitArgs *args, GError **error)
 /* An empty child of the target. */
 static bool empty_child(const Merge *merge, const ParentNames *names, GError **error)
 {
-    VhdParentLink link = {
-        .name = names->name, .relative = names->relative, .absolute = names->absolute};
-    VhdFileInfo info;
-    int err = vhd_file_info(vhd_image_file(merge_target(merge)), &info);
+    VhdParentLink link;
 
-    if (err) {
-        vhd_error_set_errno(error, VHD_ERROR_IO, names->absolute, "look at it", -err);
-        return false;
-    }
-    link.time_stamp = parent_time_stamp(&info);
-    memcpy(link.uuid, vhd_image_footer(merge_target(merge))->uuid, sizeof(link.uuid));
-    return vhd_op_relink(merge_child(merge), &link, true, error);
+    return parent_link(&link, merge_target(merge), names, error) &&
+           vhd_op_relink(merge_child(merge), &link, true, error);
 }
 
 static bool merge_all(const CommitArgs *args, const Merge *merge, GError **error)
@@ -211,7 +203,7 @@ static bool commit(const CommitArgs *args, GError **error)
 
 static int run_commit(const CliVerb *verb, int argc, char **argv)
 {
-    g_autofree char *into = NULL;
+    g_autofree char *into = NULL, *real_child = NULL;
     CommitArgs args = {.force = FALSE};
     const GOptionEntry entries[] = {
         {"into", 0, 0, G_OPTION_ARG_FILENAME, &into,
@@ -221,7 +213,7 @@ static int run_commit(const CliVerb *verb, int argc, char **argv)
         {"force", 'f', 0, G_OPTION_ARG_NONE, &args.force,
          "Although others see another disk then, the sizes differ, or CHILD is write protected",
          NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
+        PROGRESS_OPTION(&args.progress),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;
@@ -233,12 +225,9 @@ static int run_commit(const CliVerb *verb, int argc, char **argv)
     args.child = operands[0];
     args.into = into;
     progress_catch_signals();
-    args.real_child = realpath(args.child, NULL);
-    if (!args.real_child)
-        return cli_fail("%s: cannot open it: %s", args.child, g_strerror(errno));
-    status = commit(&args, &error) ? CLI_DONE : cli_fail_error(error);
-    free(args.real_child);
-    return status;
+    real_child = inode_real_path(args.child, "open it", &error);
+    args.real_child = real_child;
+    return real_child && commit(&args, &error) ? CLI_DONE : cli_fail_error(error);
 }
 
 const CliVerb cli_commit = {

@@ -46,7 +46,7 @@ static int run_compact(const CliVerb *verb, int argc, char **argv)
     gboolean force = FALSE, progress = FALSE;
     const GOptionEntry entries[] = {
         {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "Although the file is write protected", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &progress, PROGRESS_HELP, NULL},
+        PROGRESS_OPTION(&progress),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;

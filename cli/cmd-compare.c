@@ -183,8 +183,8 @@ static int run_compare(const CliVerb *verb, int argc, char **argv)
         {"second-format", 'F', 0, G_OPTION_ARG_FILENAME, &format_b, SOURCE_FORMAT_HELP("B"),
          "FORMAT"},
         {"strict", 's', 0, G_OPTION_ARG_NONE, &strict, "Different sizes are a difference", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &progress, PROGRESS_HELP, NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
+        PROGRESS_OPTION(&progress),
+        OPEN_UNLOCKED_OPTION(&unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(Source) a = NULL;

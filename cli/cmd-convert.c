@@ -309,8 +309,8 @@ static int run_convert(const CliVerb *verb, int argc, char **argv)
          "A fixed image that Azure takes: of whole MiB", NULL},
         {"force", 0, 0, G_OPTION_ARG_NONE, &args.force,
          "Replace an existing file, or what a block device holds, if it is not in use", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &args.unlocked, OPEN_UNLOCKED_HELP, NULL},
+        PROGRESS_OPTION(&args.progress),
+        OPEN_UNLOCKED_OPTION(&args.unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;

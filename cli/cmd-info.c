@@ -83,7 +83,7 @@ static int run_info(const CliVerb *verb, int argc, char **argv)
         {"size", 0, 0, G_OPTION_ARG_NONE, &args.size, "Print the size of the disk in bytes alone",
          NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &args.json, "Print JSON, as qemu-img info does", NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &args.unlocked, OPEN_UNLOCKED_HELP, NULL},
+        OPEN_UNLOCKED_OPTION(&args.unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     char **operands;

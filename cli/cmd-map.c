@@ -97,7 +97,7 @@ static int run_map(const CliVerb *verb, int argc, char **argv)
         {"svg", 0, 0, G_OPTION_ARG_FILENAME, &svg, "Draw it into this new file, a row a layer",
          "FILE"},
         {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Replace an existing FILE", NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
+        OPEN_UNLOCKED_OPTION(&unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(VhdChain) chain = NULL;

@@ -113,7 +113,7 @@ static int run_measure(const CliVerb *verb, int argc, char **argv)
         {"size", 0, 0, G_OPTION_ARG_FILENAME, &size, "A new disk of this size, in place of SRC",
          "SIZE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &args.json, "Print JSON, as qemu-img measure does", NULL},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &args.unlocked, OPEN_UNLOCKED_HELP, NULL},
+        OPEN_UNLOCKED_OPTION(&args.unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;

@@ -75,7 +75,7 @@ static int run_read(const CliVerb *verb, int argc, char **argv)
         {"offset", 'o', 0, G_OPTION_ARG_FILENAME, &offset, "Where to begin (default 0)", "SIZE"},
         {"length", 'l', 0, G_OPTION_ARG_FILENAME, &length, "How much (default: to the end)",
          "SIZE"},
-        {"unlocked", 'U', 0, G_OPTION_ARG_NONE, &unlocked, OPEN_UNLOCKED_HELP, NULL},
+        OPEN_UNLOCKED_OPTION(&unlocked),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(VhdChain) chain = NULL;

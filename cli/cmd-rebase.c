@@ -3,8 +3,6 @@
  * vhdctl rebase: another parent for a child. Its disk shows what it did: what the new parent shows
  * otherwise is copied into the child first. --unsafe writes the new name only.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -17,8 +15,8 @@
 
 typedef struct RebaseArgs {
     const char *child;
-    char *real_child; /* links resolved */
-    char *parent;
+    const char *real_child; /* links resolved */
+    const char *parent;
     gboolean unsafe, force, progress;
 } RebaseArgs;
 
@@ -65,18 +63,9 @@ static bool judge_child(const RebaseArgs *args, VhdImage *child, VhdImage *paren
 
 static bool write_link(VhdImage *child, VhdImage *parent, const ParentNames *names, GError **error)
 {
-    VhdParentLink link = {
-        .name = names->name, .relative = names->relative, .absolute = names->absolute};
-    VhdFileInfo info;
-    int err = vhd_file_info(vhd_image_file(parent), &info);
+    VhdParentLink link;
 
-    if (err) {
-        vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(parent), "look at it", -err);
-        return false;
-    }
-    link.time_stamp = parent_time_stamp(&info);
-    memcpy(link.uuid, vhd_image_footer(parent)->uuid, sizeof(link.uuid));
-    return vhd_op_relink(child, &link, false, error);
+    return parent_link(&link, parent, names, error) && vhd_op_relink(child, &link, false, error);
 }
 
 static bool copy(const RebaseArgs *args, VhdChain *child, VhdChain *parent, GError **error)
@@ -134,7 +123,7 @@ static bool rebase(const RebaseArgs *args, GError **error)
 
 static int run_rebase(const CliVerb *verb, int argc, char **argv)
 {
-    g_autofree char *parent = NULL;
+    g_autofree char *parent = NULL, *real_child = NULL;
     RebaseArgs args = {.unsafe = FALSE};
     const GOptionEntry entries[] = {
         {"parent", 0, 0, G_OPTION_ARG_FILENAME, &parent, "The new parent", "P"},
@@ -142,7 +131,7 @@ static int run_rebase(const CliVerb *verb, int argc, char **argv)
          "Only write the parent's new name; the old one need not be there", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &args.force,
          "Although CHILD is write protected, or with --unsafe P has another uuid", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
+        PROGRESS_OPTION(&args.progress),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;
@@ -156,12 +145,9 @@ static int run_rebase(const CliVerb *verb, int argc, char **argv)
     args.parent = parent;
     progress_catch_signals();
     args.child = operands[0];
-    args.real_child = realpath(args.child, NULL);
-    if (!args.real_child)
-        return cli_fail("%s: cannot open it: %s", operands[0], g_strerror(errno));
-    status = rebase(&args, &error) ? CLI_DONE : cli_fail_error(error);
-    free(args.real_child);
-    return status;
+    real_child = inode_real_path(args.child, "open it", &error);
+    args.real_child = real_child;
+    return real_child && rebase(&args, &error) ? CLI_DONE : cli_fail_error(error);
 }
 
 const CliVerb cli_rebase = {

@@ -344,7 +344,7 @@ static int run_repair(const CliVerb *verb, int argc, char **argv)
          "Give up writes that wait in a log and cannot be taken in", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &repairing.force,
          "Mend it although the file is write protected", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &progress, PROGRESS_HELP, NULL},
+        PROGRESS_OPTION(&progress),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     char **operands;

@@ -98,7 +98,7 @@ static int run_resize(const CliVerb *verb, int argc, char **argv)
          "Allow a smaller size, if only zeros are lost", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &args.force,
          "Although data are lost or a parent's appear, or the file is write protected", NULL},
-        {"progress", 'p', 0, G_OPTION_ARG_NONE, &args.progress, PROGRESS_HELP, NULL},
+        PROGRESS_OPTION(&args.progress),
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GError) error = NULL;

@@ -2,6 +2,7 @@
 #include "cli/inode.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "vhd/error.h"
@@ -15,6 +16,16 @@ uint64_t inode_used_bytes(const char *path)
     struct stat st;
 
     return stat(path, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+char *inode_real_path(const char *path, const char *doing, GError **error)
+{
+    char *real = realpath(path, NULL), *copy = g_strdup(real);
+
+    if (!real)
+        vhd_error_set_errno(error, VHD_ERROR_IO, path, doing, errno);
+    free(real);
+    return copy;
 }
 
 bool inode_protect(const char *path, mode_t *before, GError **error)

@@ -12,6 +12,10 @@
 /* Bytes that the file takes on its file system; 0 if that cannot be told. */
 uint64_t inode_used_bytes(const char *path);
 
+/* path with links resolved; NULL: it, or a folder on the way, cannot be found (doing: for what it
+ * was to be found). The caller frees it. */
+char *inode_real_path(const char *path, const char *doing, GError **error);
+
 /* Take away everybody's write permission; nothing to do if there is none. *before: the permission
  * bits as they were. */
 bool inode_protect(const char *path, mode_t *before, GError **error);

@@ -7,8 +7,12 @@
 
 #define OPEN_LOCK_WAIT_MS 1000
 
-/* The text of -U's line in help. */
-#define OPEN_UNLOCKED_HELP "Look at an image that is in use, without locks"
+/* The GOptionEntry of -U, for a gboolean at address. */
+#define OPEN_UNLOCKED_OPTION(address)                                                              \
+    {                                                                                              \
+        "unlocked", 'U', 0, G_OPTION_ARG_NONE, address,                                            \
+            "Look at an image that is in use, without locks", NULL                                 \
+    }
 
 /* The image at path with all its ancestors, read-only. */
 VhdChain *open_chain(const char *path, bool unlocked, GError **error);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "cli/parent.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cli/inode.h"
 #include "cli/open.h"
 #include "vhd/error.h"
 #include "vhd/locator.h"
@@ -14,19 +13,6 @@ void parent_names_clear(ParentNames *names)
 {
     g_free(names->absolute);
     g_free(names->relative);
-}
-
-static char *real_path(const char *path, const char *doing, GError **error)
-{
-    char *real = realpath(path, NULL), *copy;
-
-    if (!real) {
-        vhd_error_set_errno(error, VHD_ERROR_IO, path, doing, errno);
-        return NULL;
-    }
-    copy = g_strdup(real);
-    free(real);
-    return copy;
 }
 
 static bool refuse_name(const ParentNames *names, const char *why, GError **error)
@@ -66,10 +52,10 @@ bool parent_find_names(ParentNames *names, const char *parent, const char *child
     g_autofree char *folder = g_path_get_dirname(child);
     g_autofree char *real_folder = NULL;
 
-    names->absolute = real_path(parent, "open it", error);
+    names->absolute = inode_real_path(parent, "open it", error);
     if (!names->absolute)
         return false;
-    real_folder = real_path(folder, "make a file in it", error);
+    real_folder = inode_real_path(folder, "make a file in it", error);
     if (!real_folder)
         return false;
     names->name = strrchr(names->absolute, '/') + 1;
@@ -140,4 +126,21 @@ uint32_t parent_time_stamp(const VhdFileInfo *info)
     int64_t seconds = info->mtime_unix - VHD_EPOCH_UNIX;
 
     return seconds > 0 && seconds <= UINT32_MAX ? (uint32_t)seconds : 0;
+}
+
+bool parent_link(VhdParentLink *link, VhdImage *parent, const ParentNames *names, GError **error)
+{
+    VhdFileInfo info;
+    int err = vhd_file_info(vhd_image_file(parent), &info);
+
+    if (err) {
+        vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(parent), "look at it", -err);
+        return false;
+    }
+    *link = (VhdParentLink){.time_stamp = parent_time_stamp(&info),
+                            .name = names->name,
+                            .relative = names->relative,
+                            .absolute = names->absolute};
+    memcpy(link->uuid, vhd_image_footer(parent)->uuid, sizeof(link->uuid));
+    return true;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vhd/chain.h"
+#include "vhd/op-rebase.h"
 
 /* The parent's paths, as the child will name it. */
 typedef struct ParentNames {
@@ -22,6 +23,9 @@ VhdChain *parent_open(const char *path, GError **error);
 
 /* May it have a child? */
 bool parent_judge(VhdChain *chain, GError **error);
+
+/* What its child notes of parent, found under names, which stay the caller's. */
+bool parent_link(VhdParentLink *link, VhdImage *parent, const ParentNames *names, GError **error);
 
 /* When it was changed last, in seconds since 2000; 0 (nothing noted) outside what the field holds.
  */

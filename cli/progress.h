@@ -26,8 +26,12 @@ void progress_end(bool complete);
  * are: they were found before anything was done. Returns false. */
 bool progress_left_off(GError **error, const char *state, ...) G_GNUC_PRINTF(2, 3);
 
-/* The text of -p's line in help. */
-#define PROGRESS_HELP "Show progress, also where stderr is no terminal"
+/* The GOptionEntry of -p, for a gboolean at address. */
+#define PROGRESS_OPTION(address)                                                                   \
+    {                                                                                              \
+        "progress", 'p', 0, G_OPTION_ARG_NONE, address,                                            \
+            "Show progress, also where stderr is no terminal", NULL                                \
+    }
 
 /* True once a signal asked to stop. */
 bool progress_interrupted(void);

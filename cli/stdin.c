@@ -79,7 +79,7 @@ static bool spool(VhdFile *file, uint8_t *buf, GError **error)
     if (!err)
         err = vhd_file_resize(file, off);
     if (err)
-        vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO, file->name,
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name,
                             "keep standard input beside it meanwhile", -err);
     return !err;
 }

@@ -280,5 +280,7 @@ void vhd_error_set_fault(GError **error, const char *file, const VhdFault *fault
 void vhd_error_set_errno(GError **error, VhdErrorCode code, const char *file, const char *doing,
                          int err)
 {
+    if (code == VHD_ERROR_IO && err == ENOSPC)
+        code = VHD_ERROR_NOSPACE;
     g_set_error(error, VHD_ERROR, (int)code, "%s: cannot %s: %s", file, doing, g_strerror(err));
 }

@@ -39,6 +39,7 @@ VhdErrorCode vhd_fault_error_code(const VhdFault *fault);
 /* "FILE: " and the sentence for *fault, with the error code that belongs to it. */
 void vhd_error_set_fault(GError **error, const char *file, const VhdFault *fault);
 
-/* "FILE: cannot DOING: " and the system's text for err (a positive errno). code: a VhdErrorCode. */
+/* "FILE: cannot DOING: " and the system's text for err (a positive errno). code: a VhdErrorCode;
+ * VHD_ERROR_IO for want of space is VHD_ERROR_NOSPACE. */
 void vhd_error_set_errno(GError **error, VhdErrorCode code, const char *file, const char *doing,
                          int err);

@@ -340,7 +340,6 @@ bool vhd_image_create(VhdFile *file, const VhdCreate *create, GError **error)
         return false;
     int result = create->type == VHD_TYPE_FIXED ? write_fixed(&plan) : write_sparse(&plan);
     if (result < 0)
-        vhd_error_set_errno(error, result == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO, file->name,
-                            "write the new image", -result);
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "write the new image", -result);
     return result == 0;
 }

@@ -46,8 +46,8 @@ bool vhd_op_commit_keep(VhdChain *child, unsigned layer, bool (*stop)(void *data
     bool done = keep_absent(&copy, start, error);
     int err = vhd_image_flush(image);
     if (done && err < 0)
-        vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                            vhd_image_name(image), "write out what it shows", -err);
+        vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(image), "write out what it shows",
+                            -err);
     return done && err == 0;
 }
 
@@ -63,7 +63,7 @@ bool vhd_op_commit(VhdChain *child, VhdChain *target, bool (*stop)(void *data, d
     if (written_bytes)
         *written_bytes = copy.written_bytes;
     if (done && err < 0)
-        vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                            vhd_image_name(image), "write out what was merged into it", -err);
+        vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(image),
+                            "write out what was merged into it", -err);
     return done && err == 0;
 }

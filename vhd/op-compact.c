@@ -32,8 +32,7 @@ typedef struct Compact {
 
 static bool fail(Compact *compact, const char *doing, int err, GError **error)
 {
-    vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                        vhd_image_name(compact->image), doing, -err);
+    vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(compact->image), doing, -err);
     return false;
 }
 

@@ -22,8 +22,7 @@ typedef struct Piece {
 static bool fail(VhdImage *image, const char *doing, uint64_t off, int err, GError **error)
 {
     g_autofree char *what = g_strdup_printf("%s offset %" PRIu64 " of the disk", doing, off);
-    vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                        vhd_image_name(image), what, -err);
+    vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(image), what, -err);
     return false;
 }
 

@@ -12,8 +12,7 @@
 
 static bool fail(VhdImage *image, const char *doing, int err, GError **error)
 {
-    vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                        vhd_image_name(image), doing, -err);
+    vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(image), doing, -err);
     return false;
 }
 

@@ -15,8 +15,7 @@
 
 static bool fail(VhdImage *image, int err, GError **error)
 {
-    vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO,
-                        vhd_image_name(image), "change its size", -err);
+    vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(image), "change its size", -err);
     return false;
 }
 

@@ -63,8 +63,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Undo, undo_clear)
 
 static bool io_error(GError **error, const VhdFile *file, const char *doing, int err)
 {
-    vhd_error_set_errno(error, err == -ENOSPC ? VHD_ERROR_NOSPACE : VHD_ERROR_IO, file->name, doing,
-                        -err);
+    vhd_error_set_errno(error, VHD_ERROR_IO, file->name, doing, -err);
     return false;
 }
 
