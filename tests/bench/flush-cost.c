@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
- * flush-cost IMAGE RAW MIB: writes MIB MiB of IMAGE, which no block of it holds yet, and then
- * flushes; beside it, the same into the new file RAW. Both write back what is not yet durable at
- * the same number of bytes, those of VHD_DISK_BOUNDS. Prints the seconds of all writes and of the
- * last flush, image and file.
+ * flush-cost IMAGE RAW MIB image|raw: writes MIB MiB of IMAGE, which no block of it holds yet, and
+ * then flushes; beside it, the same into the new file RAW; the one that is named first. Both write
+ * back what is not yet durable at the same number of bytes, those of VHD_DISK_BOUNDS. Prints the
+ * seconds of all writes and of the last flush, image and file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,16 +96,21 @@ static int write_raw(const char *path, uint64_t pieces, uint64_t *piece, Cost *c
 int main(int argc, char **argv)
 {
     uint64_t *piece = aligned_alloc(4096, PIECE);
-    uint64_t pieces = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
+    uint64_t pieces = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
     Cost image, raw;
-    int err;
+    bool image_first;
+    int err = 0;
 
     if (pieces == 0 || !piece) {
-        fprintf(stderr, "Usage: flush-cost IMAGE RAW MIB\n");
+        fprintf(stderr, "Usage: flush-cost IMAGE RAW MIB image|raw\n");
         return 2;
     }
-    err = write_raw(argv[2], pieces, piece, &raw);
+    image_first = strcmp(argv[4], "image") == 0;
+    if (image_first)
+        err = write_image(argv[1], pieces, piece, &image);
     if (err == 0)
+        err = write_raw(argv[2], pieces, piece, &raw);
+    if (err == 0 && !image_first)
         err = write_image(argv[1], pieces, piece, &image);
     free(piece);
     if (err != 0) {
