@@ -246,14 +246,13 @@ static int apply(const Repairing *repairing, VhdRepair *repair)
     /* Unpublished, it goes by itself. */
     published = !g_error_matches(error, VHD_ERROR, VHD_ERROR_EXISTS) &&
                 g_file_test(repairing->undo_path, G_FILE_TEST_EXISTS);
-    cli_fail_error(error);
     if (!restored)
-        return cli_fail("%s: is partly mended; vhdctl repair or vhdctl repair --undo take that "
+        return cli_fail("%s; %s is partly mended: vhdctl repair or vhdctl repair --undo take that "
                         "back, %s has what was there",
-                        repairing->path, repairing->undo_path);
+                        error->message, repairing->path, repairing->undo_path);
     if (published && !remove_undo(repairing, NULL))
         cli_warn("%s: can be removed", repairing->undo_path);
-    return cli_fail("%s: is as it was", repairing->path);
+    return cli_fail("%s; %s is as it was", error->message, repairing->path);
 }
 
 static int mend(const Repairing *repairing, VhdRepair *repair, bool undo_there)

@@ -19,6 +19,7 @@
 
 typedef struct FooterFound {
     bool read; /* the bytes are there */
+    int err;   /* -errno of reading them */
     bool good;
     uint64_t off;
     VhdFooter footer;
@@ -29,12 +30,10 @@ typedef struct FooterFound {
 /* Read and decode the footer of len bytes (512, or 511 at the end) at off. */
 static void read_footer(Check *check, FooterFound *found, uint64_t off, size_t len)
 {
-    int err;
-
     *found = (FooterFound){.off = off};
-    err = vhd_file_read(check->file, VHD_IO_FOOTER, off, found->raw, len);
-    if (err) {
-        check_read_failed(check, off, "a footer", err);
+    found->err = vhd_file_read(check->file, VHD_IO_FOOTER, off, found->raw, len);
+    if (found->err) {
+        check_read_failed(check, off, "a footer", found->err);
         return;
     }
     found->read = true;
@@ -390,6 +389,21 @@ static void report_fixed_gap(Check *check, uint64_t footer_off)
                      "%" G_GUINT64_FORMAT " bytes lie between the disk and its footer", gap);
 }
 
+/* Neither is a footer. */
+static void set_no_footer(const Check *check, const FooterFound *copy, const FooterFound *end,
+                          GError **error)
+{
+    int err = copy->err ? copy->err : end->err;
+
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, check->file->name, "read its footers", -err);
+    else
+        g_set_error(error, VHD_ERROR, VHD_ERROR_NOT_VHD,
+                    "%s: neither its beginning nor its end is a VHD's footer: it is no VHD or was "
+                    "cut off",
+                    check->file->name);
+}
+
 bool check_records(Check *check, bool *judged, GError **error)
 {
     FooterFound copy = {.off = 0}, end = {.off = 0};
@@ -407,10 +421,7 @@ bool check_records(Check *check, bool *judged, GError **error)
     read_end(check, &end);
     adopt_buried_footer(check, &copy, &end);
     if (!is_footer(&copy) && !is_footer(&end)) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_NOT_VHD,
-                    "%s: neither its beginning nor its end is a VHD's footer: it is no VHD or was "
-                    "cut off",
-                    check->file->name);
+        set_no_footer(check, &copy, &end, error);
         return false;
     }
     chosen = judge_footers(check, &copy, &end);

@@ -302,16 +302,21 @@ static bool not_whole(GError **error, const VhdFile *file)
     return false;
 }
 
+/* err: of reading it; -ENODATA: it is shorter than it says. */
+static bool unread(GError **error, const VhdFile *file, int err)
+{
+    return err == -ENODATA ? not_whole(error, file) : io_error(error, file, "read it", err);
+}
+
 static bool load_state(Undo *undo, GError **error)
 {
     uint8_t raw[VHD_SECTOR_BYTES];
     int err = vhd_file_read(undo->file, VHD_IO_DATA, 0, raw, sizeof(raw));
     uint32_t state = err ? 0 : be32_get(raw + UNDO_AT_STATE);
 
-    if (err && err != -ENODATA)
-        return io_error(error, undo->file, "read it", err);
-    if (err || memcmp(raw, UNDO_MAGIC, 8) != 0 || state < VHD_UNDO_BEGUN ||
-        state > VHD_UNDO_RESTORING)
+    if (err)
+        return unread(error, undo->file, err);
+    if (memcmp(raw, UNDO_MAGIC, 8) != 0 || state < VHD_UNDO_BEGUN || state > VHD_UNDO_RESTORING)
         return not_whole(error, undo->file);
     undo->state = (VhdUndoState)state;
     memcpy(undo->digest, raw + UNDO_AT_DIGEST, DIGEST_BYTES);
@@ -349,11 +354,14 @@ static bool judge_digest(const Undo *undo, uint64_t bytes, GError **error)
     return memcmp(digest, undo->digest, sizeof(digest)) == 0 || not_whole(error, undo->file);
 }
 
-/* The digest is right, so this is what was written; lengths are looked at all the same. */
-static bool take_tables(Undo *undo, const uint8_t *table, uint64_t steps, uint64_t saved,
-                        uint64_t at, uint64_t bytes)
+/* The digest is right, so this is what was written; lengths are looked at all the same.
+ * -ENODATA where they are wrong. */
+static int take_tables(Undo *undo, const uint8_t *table, uint64_t steps, uint64_t saved,
+                       uint64_t at, uint64_t bytes)
 {
-    for (uint64_t i = 0; i < steps; i++, table += STEP_BYTES) {
+    int err = 0;
+
+    for (uint64_t i = 0; i < steps && !err; i++, table += STEP_BYTES) {
         RepairStep step = {.type = (RepairStepType)be32_get(table),
                            .kind = (VhdIoKind)be32_get(table + 4),
                            .off = be64_get(table + 8),
@@ -361,26 +369,23 @@ static bool take_tables(Undo *undo, const uint8_t *table, uint64_t steps, uint64
 
         if (step.type == REPAIR_WRITE) {
             if (step.len > bytes - at || step.len % VHD_SECTOR_BYTES != 0)
-                return false;
+                return -ENODATA;
             step.data = g_try_malloc(step.len + 1);
-            if (!step.data ||
-                vhd_file_read(undo->file, VHD_IO_DATA, at, step.data, step.len) != 0) {
-                g_free(step.data);
-                return false;
-            }
+            err = step.data ? vhd_file_read(undo->file, VHD_IO_DATA, at, step.data, step.len)
+                            : -ENOMEM;
             at += step.len;
         }
         g_array_append_val(undo->steps, step);
     }
-    for (uint64_t i = 0; i < saved; i++, table += RANGE_BYTES) {
+    for (uint64_t i = 0; i < saved && !err; i++, table += RANGE_BYTES) {
         SavedRange range = {be64_get(table), be64_get(table) + be64_get(table + 8), at};
 
         if (range.end < range.off || range.end - range.off > bytes - at)
-            return false;
+            return -ENODATA;
         at += range.end - range.off;
         g_array_append_val(undo->saved, range);
     }
-    return true;
+    return err;
 }
 
 static bool load(Undo *undo, GError **error)
@@ -395,20 +400,22 @@ static bool load(Undo *undo, GError **error)
         return io_error(error, undo->file, "look at it", err);
     if (!load_state(undo, error) || !judge_digest(undo, info.bytes, error))
         return false;
-    if (vhd_file_read(undo->file, VHD_IO_DATA, VHD_SECTOR_BYTES, counts, sizeof(counts)) != 0)
-        return not_whole(error, undo->file);
+    err = vhd_file_read(undo->file, VHD_IO_DATA, VHD_SECTOR_BYTES, counts, sizeof(counts));
+    if (err)
+        return unread(error, undo->file, err);
     undo->old_bytes = be64_get(counts);
     undo->new_bytes = be64_get(counts + 8);
     steps = be64_get(counts + 16);
     saved = be64_get(counts + 24);
-    if (steps > (info.bytes - at) / STEP_BYTES || saved > (info.bytes - at) / RANGE_BYTES)
-        return not_whole(error, undo->file);
     len = steps * STEP_BYTES + saved * RANGE_BYTES;
-    table = len <= info.bytes - at ? g_try_malloc(len + 1) : NULL;
-    if (!table || vhd_file_read(undo->file, VHD_IO_DATA, at, table, len) != 0 ||
-        !take_tables(undo, table, steps, saved, at + len, info.bytes))
+    if (steps > (info.bytes - at) / STEP_BYTES || saved > (info.bytes - at) / RANGE_BYTES ||
+        len > info.bytes - at)
         return not_whole(error, undo->file);
-    return true;
+    table = g_try_malloc(len + 1);
+    err = table ? vhd_file_read(undo->file, VHD_IO_DATA, at, table, len) : -ENOMEM;
+    if (!err)
+        err = take_tables(undo, table, steps, saved, at + len, info.bytes);
+    return !err || unread(error, undo->file, err);
 }
 
 /* ---- is the image what the repair left? */

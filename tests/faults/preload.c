@@ -7,6 +7,7 @@
  *   FAULT_NTH     from 1
  *   FAULT_ERRNO   a number
  *   FAULT_SHORT   if set: the n-th transfers its first 512 bytes only, the next one fails
+ *   FAULT_LASTING if set: all from the n-th on fail
  *   FAULT_MARK    a file made once one failed
  */
 #include <dlfcn.h>
@@ -50,15 +51,19 @@ static bool fd_in_folder(int fd)
     return in_folder(path);
 }
 
+static bool name_in_folder(int folder_fd, const char *name)
+{
+    return name[0] == '/' ? in_folder(name) : fd_in_folder(folder_fd);
+}
+
 /* Whether this call is the one; errno is set then. vhdctl does I/O in one thread at a time. */
 static bool fails(const char *call, bool counts)
 {
     static int seen;
-    bool is_short = *setting("FAULT_SHORT");
-    int fd;
+    int wanted = atoi(setting("FAULT_NTH")) + (*setting("FAULT_SHORT") ? 1 : 0), fd;
 
-    if (!counts || strcmp(setting("FAULT_CALL"), call) != 0 ||
-        ++seen != atoi(setting("FAULT_NTH")) + is_short)
+    if (!counts || strcmp(setting("FAULT_CALL"), call) != 0 || ++seen < wanted ||
+        (seen > wanted && !*setting("FAULT_LASTING")))
         return false;
     fd = creat(setting("FAULT_MARK"), 0600);
     if (fd >= 0)
@@ -126,9 +131,77 @@ int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned
                : NEXT(renameat2)(from_fd, from, to_fd, to, flags);
 }
 
+/* By a name as it was given: the scripts give them from the folder that work is in. */
+static bool path_in_folder(const char *path)
+{
+    return in_folder(path) || strncmp(path, "work/", 5) == 0;
+}
+
 int chmod(const char *path, mode_t mode)
 {
-    return fails("chmod", in_folder(path)) ? -1 : NEXT(chmod)(path, mode);
+    return fails("chmod", path_in_folder(path)) ? -1 : NEXT(chmod)(path, mode);
+}
+
+int unlink(const char *path)
+{
+    return fails("unlink", path_in_folder(path)) ? -1 : NEXT(unlink)(path);
+}
+
+int fstat64(int fd, struct stat64 *st)
+{
+    return fails("fstat", fd_in_folder(fd)) ? -1 : NEXT(fstat64)(fd, st);
+}
+
+off_t lseek64(int fd, off_t off, int whence)
+{
+    return fails("lseek", fd_in_folder(fd)) ? -1 : NEXT(lseek64)(fd, off, whence);
+}
+
+int posix_fadvise64(int fd, off_t off, off_t len, int advice)
+{
+    return fails("posix_fadvise", fd_in_folder(fd)) ? errno
+                                                    : NEXT(posix_fadvise64)(fd, off, len, advice);
+}
+
+/* Judged by what was opened: most names are of /proc/self/fd. */
+static int opened(int fd)
+{
+    if (fd < 0 || !fails("open", fd_in_folder(fd)))
+        return fd;
+    close(fd);
+    errno = atoi(setting("FAULT_ERRNO"));
+    return -1;
+}
+
+static mode_t mode_of(int flags, va_list args)
+{
+    return flags & O_CREAT ? va_arg(args, mode_t) : 0;
+}
+
+int openat64(int folder_fd, const char *name, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = mode_of(flags, args);
+    va_end(args);
+    if (flags & O_CREAT) /* else it would be there */
+        return fails("open", name_in_folder(folder_fd, name))
+                   ? -1
+                   : NEXT(openat64)(folder_fd, name, flags, mode);
+    return opened(NEXT(openat64)(folder_fd, name, flags, mode));
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = mode_of(flags, args);
+    va_end(args);
+    return opened(NEXT(open64)(path, flags, mode));
 }
 
 /* Locks; the other commands pass. */
