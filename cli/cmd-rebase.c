@@ -87,6 +87,18 @@ static void warn_of_sizes(VhdChain *child, VhdChain *parent)
                  vhd_image_name(vhd_chain_layer(child, 0)));
 }
 
+/* Does the child lead to the file of that name by now? Yes where nobody can tell: its data are safe
+ * then. */
+static bool may_be_linked(const RebaseArgs *args, const char *parent)
+{
+    VhdImageOptions head = {.headers_only = true};
+    VhdFile *file = vhd_file_open(args->child, VHD_FILE_READ, NULL);
+    g_autoptr(VhdImage) child = file ? vhd_image_open(file, &head, NULL) : NULL;
+    g_autoptr(VhdFile) found = child ? open_parent_file(child, NULL) : NULL;
+
+    return !found || inode_is(parent, found);
+}
+
 static bool change_parent(const RebaseArgs *args, VhdChain *parent, const ParentNames *names,
                           GError **error)
 {
@@ -100,12 +112,17 @@ static bool change_parent(const RebaseArgs *args, VhdChain *parent, const Parent
     if (!judge_child(args, image, vhd_chain_layer(parent, 0), error) ||
         !inode_protect(names->absolute, &before, error))
         return false;
-    if (copy(args, child, parent, error) &&
-        write_link(image, vhd_chain_layer(parent, 0), names, error)) {
+    if (!copy(args, child, parent, error)) {
+        inode_unprotect(names->absolute, before);
+        return progress_left_off(error, "%s shows what it did", args->child);
+    }
+    if (write_link(image, vhd_chain_layer(parent, 0), names, error)) {
         warn_of_sizes(child, parent);
         return true;
     }
-    inode_unprotect(names->absolute, before);
+    /* The link may be there although what came after it failed. */
+    if (!may_be_linked(args, names->absolute))
+        inode_unprotect(names->absolute, before);
     return progress_left_off(error, "%s shows what it did", args->child);
 }
 

@@ -4,7 +4,7 @@
 # status 1 and one sentence, or done all the same; what the images show is the old or the new; check
 # finds no more than lost space; the same command does the rest.
 #
-#   in-place.sh repair
+#   in-place.sh resize|rebase|compact|repair
 # shellcheck source=tests/faults/sweep.sh
 . "$(dirname "$0")/sweep.sh"
 
@@ -50,6 +50,99 @@ shows() { # NAME FILE
 # Once more, without a fault, after one that failed; status stays the first one's.
 again() { # COMMAND...
     "$VHDCTL" "$@" >out2 2>err2 || trouble "the same command again: $(<err2)"
+}
+
+# ---- resize
+
+# resized IMAGE OLD NEW CONTENT: of NEW bytes it shows CONTENT, cut off or with zeros behind.
+resized() {
+    local size
+    size=$(vhdctl info --size "work/$1" 2>/dev/null) || trouble "no size"
+    [[ $size == "$3" || ($size == "$2" && $status != 0) ]] || trouble "$size bytes"
+    expect_sound "$1"
+    cp "$4" found
+    truncate -s "$size" found
+    shows "$1" found || trouble "another content, of $size bytes"
+}
+
+sweep_resize() { # IMAGE OLD NEW CONTENT
+    local image=$1 old=$2 new=$3 content=$4
+    # shellcheck disable=SC2317 # called by sweep
+    resized_twice() {
+        resized "$image" "$old" "$new" "$content"
+        [[ $status != 0 ]] || return 0
+        again resize --shrink --force "work/$image" "$new"
+        status=0 resized "$image" "$old" "$new" "$content"
+    }
+    sweep resized_twice resize --shrink --force "work/$image" "$new"
+}
+
+all_of_resize() {
+    sweep_resize single.vhd 262144 1048576 all_c
+    sweep_resize single.vhd 262144 131072 all_c
+    sweep_resize fixed.vhd 262144 1048576 all_c
+    sweep_resize fixed.vhd 262144 131072 all_c
+    sweep_resize child.vhd 262144 524288 content
+}
+
+# ---- rebase
+
+# Of the two that could be its parent the one that is must be write protected.
+judge_parent() { # NEW
+    local mode
+    judge_sources parent.vhd "$1"
+    mode=$(stat -c %a "work/$1")
+    if [[ $(vhdctl info work/child.vhd 2>/dev/null) == *"backing file: ./$1"* ]]; then
+        [[ $mode == 444 ]] || trouble "the new parent's mode is $mode"
+    else
+        [[ $status != 0 ]] || trouble "its parent is the old one"
+        [[ $mode == 644 || $call == chmod ]] || trouble "no child, and the mode is $mode"
+    fi
+}
+
+rebased() {
+    local new=other.vhd
+    [[ $verb != *copy.vhd* ]] || new=copy.vhd
+    judge_parent "$new"
+    expect_sound child.vhd
+    shows child.vhd content || trouble "another content"
+    [[ $status != 0 ]] || return 0
+    # shellcheck disable=SC2086 # words
+    again $verb
+    status=0 judge_parent "$new"
+    shows child.vhd content || trouble "another content in the end"
+}
+
+all_of_rebase() {
+    sweep rebased rebase --parent work/other.vhd work/child.vhd
+    sweep rebased rebase --unsafe --parent work/copy.vhd work/child.vhd
+}
+
+# ---- compact
+
+sweep_compact() { # IMAGE CONTENT
+    local image=$1 content=$2 small
+    rm -rf work
+    cp -a base work
+    silent vhdctl compact "work/$image"
+    small=$(stat -c %s "work/$image")
+    # shellcheck disable=SC2317 # called by sweep
+    compacted() {
+        judge_sources parent.vhd
+        expect_sound "$image"
+        shows "$image" "$content" || trouble "another content"
+        [[ $status == 0 ]] || again compact "work/$image"
+        [[ $status == 0 ]] || shows "$image" "$content" || trouble "another content in the end"
+        [[ $(stat -c %s "work/$image") == "$small" ]] || trouble "it is not small"
+        vhdctl check "work/$image" >found 2>&1 || trouble "check in the end: $(<found)"
+    }
+    sweep compacted compact "work/$image"
+}
+
+all_of_compact() {
+    sweep_compact holes.vhd holes_content
+    sweep_compact same.vhd content
+    sweep_compact zeros.vhd holes_content
 }
 
 # ---- repair
