@@ -155,12 +155,15 @@ static bool delete_child(const CommitArgs *args, GError **error)
     return false;
 }
 
-/* An empty child of the target. */
+/* An empty child of the target, which is write protected as every parent: it is not where a commit
+ * before this one was killed while it had it open. */
 static bool empty_child(const Merge *merge, const ParentNames *names, GError **error)
 {
     VhdParentLink link;
+    mode_t before;
 
-    return parent_link(&link, merge_target(merge), names, error) &&
+    return inode_protect(names->absolute, &before, error) &&
+           parent_link(&link, merge_target(merge), names, error) &&
            vhd_op_relink(merge_child(merge), &link, true, error);
 }
 

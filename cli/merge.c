@@ -28,12 +28,14 @@ static VhdFile *open_protected(const char *path, GError **error)
 {
     VhdFile *file;
     struct stat st;
+    mode_t given;
 
     if (stat(path, &st) < 0 || (st.st_mode & 0222) != 0)
         return vhd_file_open(path, VHD_FILE_WRITE, error);
     inode_unprotect(path, (st.st_mode & 07777) | S_IWUSR);
     file = vhd_file_open(path, VHD_FILE_WRITE, error);
-    inode_unprotect(path, st.st_mode & 07777);
+    if (!inode_protect(path, &given, file ? error : NULL))
+        g_clear_pointer(&file, vhd_file_close);
     return file;
 }
 
@@ -42,12 +44,15 @@ static VhdFile *open_again(VhdFile *file, const VhdFileInfo *info, GError **erro
 {
     VhdFile *again = open_protected(file->name, error);
     VhdFileInfo other;
+    int err = again ? vhd_file_info(again, &other) : 0;
 
-    if (again && (vhd_file_info(again, &other) != 0 || !is_file(info, &other))) {
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "look at it", -err);
+    else if (again && !is_file(info, &other))
         g_set_error(error, VHD_ERROR, VHD_ERROR_BUSY, "%s: was replaced just now; try again",
                     file->name);
+    if (again && (err || !is_file(info, &other)))
         g_clear_pointer(&again, vhd_file_close);
-    }
     vhd_file_close(file);
     return again;
 }
@@ -116,14 +121,16 @@ static bool add_parents(Opening *opening, GError **error)
         VhdImage *last = g_ptr_array_index(opening->layers, opening->layers->len - 1);
         VhdFileInfo info;
         VhdFile *file;
+        int err;
 
         if (vhd_image_layout(last)->type != VHD_TYPE_DIFFERENCING)
             return true;
         file = open_parent_file(last, error);
         if (!file)
             return false;
-        if (vhd_file_info(file, &info) != 0) {
-            g_set_error(error, VHD_ERROR, VHD_ERROR_IO, "%s: cannot be looked at", file->name);
+        err = vhd_file_info(file, &info);
+        if (err) {
+            vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "look at it", -err);
             vhd_file_close(file);
             return false;
         }
@@ -135,12 +142,18 @@ static bool add_parents(Opening *opening, GError **error)
 static bool find_into(Opening *opening, const char *into, GError **error)
 {
     g_autoptr(VhdFile) file = NULL;
+    int err;
 
     opening->into_parent = into == NULL;
     if (!into)
         return true;
     file = vhd_file_open(into, VHD_FILE_READ, error);
-    return file && vhd_file_info(file, &opening->into) == 0;
+    if (!file)
+        return false;
+    err = vhd_file_info(file, &opening->into);
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, into, "look at it", -err);
+    return !err;
 }
 
 static bool add_child(Opening *opening, const char *path, bool force, GError **error)

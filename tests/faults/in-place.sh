@@ -4,7 +4,7 @@
 # status 1 and one sentence, or done all the same; what the images show is the old or the new; check
 # finds no more than lost space; the same command does the rest.
 #
-#   in-place.sh resize|rebase|compact|repair
+#   in-place.sh resize|rebase|commit|compact|repair
 # shellcheck source=tests/faults/sweep.sh
 . "$(dirname "$0")/sweep.sh"
 
@@ -116,6 +116,45 @@ rebased() {
 all_of_rebase() {
     sweep rebased rebase --parent work/other.vhd work/child.vhd
     sweep rebased rebase --unsafe --parent work/copy.vhd work/child.vhd
+}
+
+# ---- commit
+
+# merged CHILD PARENT CONTENT: what the parent shows is its own or the child's.
+merged() {
+    # Where it could not be given back that was told; the next commit does it where the child stays.
+    [[ $(stat -c %a "work/$2") == 444 || ($call == chmod && ($status != 0 || $verb == *--delete*)) ]] ||
+        trouble "$2 has lost its protection"
+    expect_sound "$2"
+    if [[ -e work/$1 ]]; then
+        expect_sound "$1"
+        shows "$1" "$3" || trouble "the child shows something else"
+    else
+        [[ $verb == *--delete* ]] || trouble "the child is gone"
+    fi
+    [[ -e work/$1 && $status != 0 ]] || shows "$2" "$3" || trouble "not all was merged"
+    vhdctl read "work/$2" >found 2>/dev/null || trouble "$2 cannot be read"
+    [[ $(tr -d 'calf\0' <found | wc -c) == 0 ]] || trouble "something else was merged"
+}
+
+sweep_commit() { # CHILD PARENT CONTENT OPTION...
+    local child=$1 parent=$2 content=$3
+    # shellcheck disable=SC2317 # called by sweep
+    merged_twice() {
+        merged "$child" "$parent" "$content"
+        [[ $status != 0 && -e work/$child ]] || return 0
+        # shellcheck disable=SC2086 # words
+        again $verb
+        status=0 merged "$child" "$parent" "$content"
+    }
+    sweep merged_twice commit --force "${@:4}" "work/$child"
+}
+
+all_of_commit() {
+    sweep_commit child.vhd parent.vhd content
+    sweep_commit child.vhd parent.vhd content --delete
+    sweep_commit large.vhd parent.vhd large_content
+    sweep_commit leaf.vhd parent.vhd leaf_content --into work/parent.vhd
 }
 
 # ---- compact
