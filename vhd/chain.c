@@ -145,13 +145,13 @@ static bool open_top(Opening *opening, const char *path, GError **error)
 static bool is_new_layer(Opening *opening, VhdFile *file, GError **error)
 {
     VhdFileInfo info, other;
-    bool known = vhd_file_info(file, &info) == 0;
+    int err = vhd_file_info(file, &info);
 
-    for (guint i = 0; i < opening->layers->len && known; i++) {
+    for (guint i = 0; i < opening->layers->len && !err; i++) {
         VhdImage *layer = g_ptr_array_index(opening->layers, i);
 
-        known = vhd_file_info(vhd_image_file(layer), &other) == 0;
-        if (known && other.device == info.device && other.inode == info.inode) {
+        err = vhd_file_info(vhd_image_file(layer), &other);
+        if (!err && other.device == info.device && other.inode == info.inode) {
             VhdImage *last = g_ptr_array_index(opening->layers, opening->layers->len - 1);
 
             g_set_error(error, VHD_ERROR, VHD_ERROR_PARENT,
@@ -160,9 +160,9 @@ static bool is_new_layer(Opening *opening, VhdFile *file, GError **error)
             return false;
         }
     }
-    if (!known)
-        g_set_error(error, VHD_ERROR, VHD_ERROR_IO, "%s: cannot be looked at", file->name);
-    return known;
+    if (err)
+        vhd_error_set_errno(error, VHD_ERROR_IO, file->name, "look at it", -err);
+    return !err;
 }
 
 static void warn_if_newer(const Opening *opening, VhdImage *child, VhdImage *parent)

@@ -22,6 +22,7 @@ typedef struct Search {
     GPtrArray *tried; /* paths */
     GPtrArray *bases; /* base names of what the child says, for the parents folders */
     GString *reasons;
+    int read_error; /* -errno: of the last footer that could not be read */
     VhdFile *found;
 } Search;
 
@@ -61,30 +62,34 @@ static bool is_sane(Search *search, const char *path)
 
 typedef enum FooterAnswer {
     FOOTER_NONE,    /* no trace of a VHD */
+    FOOTER_UNREAD,  /* nobody knows: the search's read_error says why */
     FOOTER_DAMAGED, /* a footer that cannot be believed */
     FOOTER_OTHER,   /* of another image; *footer is it */
     FOOTER_MATCH,
 } FooterAnswer;
 
-static FooterAnswer judge_footer(VhdFile *file, uint64_t off, size_t len, const uint8_t *uuid,
+static FooterAnswer judge_footer(Search *search, VhdFile *file, uint64_t off, size_t len,
                                  VhdFooter *footer)
 {
     uint8_t raw[VHD_FOOTER_BYTES];
     VhdFault fault;
     bool ok;
+    int err = vhd_file_read(file, VHD_IO_FOOTER, off, raw, len);
 
-    if (vhd_file_read(file, VHD_IO_FOOTER, off, raw, len) != 0)
-        return FOOTER_NONE;
+    if (err) {
+        search->read_error = err;
+        return FOOTER_UNREAD;
+    }
     ok = len == VHD_FOOTER_BYTES ? vhd_footer_decode(raw, off, footer, &fault)
                                  : vhd_footer_decode_short(raw, off, footer, &fault);
     if (ok)
-        return memcmp(footer->uuid, uuid, VHD_UUID_BYTES) == 0 ? FOOTER_MATCH : FOOTER_OTHER;
+        return memcmp(footer->uuid, search->uuid, VHD_UUID_BYTES) == 0 ? FOOTER_MATCH
+                                                                       : FOOTER_OTHER;
     return fault.code == VHD_FAULT_FOOTER_COOKIE ? FOOTER_NONE : FOOTER_DAMAGED;
 }
 
 /* The best of what the trailing footer (512 or 511 bytes) and the copy at 0 answer. */
-static FooterAnswer judge_footers(VhdFile *file, uint64_t bytes, const uint8_t *uuid,
-                                  VhdFooter *footer)
+static FooterAnswer judge_footers(Search *search, VhdFile *file, uint64_t bytes, VhdFooter *footer)
 {
     struct {
         uint64_t off;
@@ -105,7 +110,7 @@ static FooterAnswer judge_footers(VhdFile *file, uint64_t bytes, const uint8_t *
     }
     for (unsigned i = 0; i < count && best != FOOTER_MATCH; i++) {
         VhdFooter candidate;
-        FooterAnswer answer = judge_footer(file, places[i].off, places[i].len, uuid, &candidate);
+        FooterAnswer answer = judge_footer(search, file, places[i].off, places[i].len, &candidate);
 
         if (answer > best) {
             best = answer;
@@ -124,37 +129,50 @@ static char *uuid_text(const uint8_t *uuid)
     return g_string_free(text, FALSE);
 }
 
+static void turn_down_unread(Search *search, const char *path, int err)
+{
+    g_autofree char *reason = g_strdup_printf("cannot be read: %s", g_strerror(-err));
+
+    turn_down(search, path, reason);
+}
+
 static bool judge_vhd(Search *search, const char *path, VhdFile *file, uint64_t bytes)
 {
     VhdFooter footer;
-    FooterAnswer answer = judge_footers(file, bytes, search->uuid, &footer);
+    FooterAnswer answer = judge_footers(search, file, bytes, &footer);
 
     if (answer == FOOTER_OTHER) {
         g_autofree char *uuid = uuid_text(footer.uuid);
         g_autofree char *reason = g_strdup_printf("is another image, its uuid is %s", uuid);
         turn_down(search, path, reason);
+    } else if (answer == FOOTER_UNREAD) {
+        turn_down_unread(search, path, search->read_error);
     } else if (answer != FOOTER_MATCH) {
         turn_down(search, path, answer == FOOTER_NONE ? "is no VHD" : "has no good footer");
     }
     return answer == FOOTER_MATCH;
 }
 
+/* What cannot be read may be a VHD. */
 static bool judge_raw(Search *search, const char *path, VhdFile *file, uint64_t bytes)
 {
     VhdFooter footer;
+    FooterAnswer answer = judge_footers(search, file, bytes, &footer);
 
-    if (judge_footers(file, bytes, search->uuid, &footer) == FOOTER_NONE)
-        return true;
-    turn_down(search, path, "is a VHD, but the child names a raw parent");
-    return false;
+    if (answer == FOOTER_UNREAD)
+        turn_down_unread(search, path, search->read_error);
+    else if (answer != FOOTER_NONE)
+        turn_down(search, path, "is a VHD, but the child names a raw parent");
+    return answer == FOOTER_NONE;
 }
 
 static bool judge(Search *search, const char *path, VhdFile *file)
 {
     VhdFileInfo info;
+    int err = vhd_file_info(file, &info);
 
-    if (vhd_file_info(file, &info) != 0) {
-        turn_down(search, path, "cannot be looked at");
+    if (err) {
+        turn_down_unread(search, path, err);
         return false;
     }
     if (info.device == search->child_info.device && info.inode == search->child_info.inode) {
@@ -346,13 +364,14 @@ VhdFile *vhd_resolve_parent(VhdImage *child, const VhdResolveRules *rules, bool 
         .uuid = vhd_image_header(child)->parent_uuid,
     };
     bool ok = false;
+    int err;
 
     search.raw = memcmp(search.uuid, zeros, sizeof zeros) == 0;
     if (search.raw && !may_be_raw(&search, error))
         return NULL;
-    if (vhd_file_info(vhd_image_file(child), &search.child_info) != 0) {
-        g_set_error(error, VHD_ERROR, VHD_ERROR_IO, "%s: cannot be looked at",
-                    vhd_image_name(child));
+    err = vhd_file_info(vhd_image_file(child), &search.child_info);
+    if (err) {
+        vhd_error_set_errno(error, VHD_ERROR_IO, vhd_image_name(child), "look at it", -err);
         return NULL;
     }
     search.folder = folder_of(child);
