@@ -159,8 +159,13 @@ static void count_completer(RunnerDevice *device, int change)
 
 void tcmur_cmd_complete(struct tcmu_device *dev, void *cmd, int status)
 {
-    int before = runner_host_enter();
+    int before;
 
+    if (runner_bare_any && dev->bare_done) {
+        dev->bare_done(dev->bare_arg, cmd, status);
+        return;
+    }
+    before = runner_host_enter();
     if (!runner_devices_known(dev))
         runner_fail(NULL, "completion for a device that is not there");
     count_completer(dev, 1);

@@ -141,27 +141,43 @@ static int call_open(RunnerDevice *device)
     return status;
 }
 
-RunnerDevice *runner_device_new(RunnerHandler *handler, const RunnerDeviceConfig *config,
-                                char **error)
+RunnerDevice *runner_device_prepare(RunnerHandler *handler, const RunnerDeviceConfig *config,
+                                    char **error)
 {
     RunnerDevice *device;
-    int status;
 
     *error = NULL;
     if (!check_config(handler, config->cfgstring, error))
         return NULL;
     device = allocate(handler, config);
     devices_add(device);
+    return device;
+}
+
+bool runner_device_open(RunnerDevice *device, char **error)
+{
+    int status = call_open(device);
+
+    if (status == 0)
+        return true;
+    *error = g_strdup_printf("open returned %d", status);
+    runner_pool_cancel(device);
+    device->removed = true;
+    runner_device_free(device);
+    return false;
+}
+
+RunnerDevice *runner_device_new(RunnerHandler *handler, const RunnerDeviceConfig *config,
+                                char **error)
+{
+    RunnerDevice *device = runner_device_prepare(handler, config, error);
+
+    if (!device)
+        return NULL;
     if (runner_pool_start(device, handler->ops->nr_threads) != 0)
         runner_fail(NULL, "no threads");
-    status = call_open(device);
-    if (status != 0) {
-        *error = g_strdup_printf("open returned %d", status);
-        runner_pool_cancel(device);
-        device->removed = true;
-        runner_device_free(device);
+    if (!runner_device_open(device, error))
         return NULL;
-    }
     if (pthread_create(&device->command_thread, NULL, runner_command_thread, device) != 0)
         runner_fail(NULL, "no threads");
     return device;

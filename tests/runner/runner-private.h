@@ -86,6 +86,8 @@ struct tcmu_device {
     uint64_t configured_size; /* bytes, what configfs says; lock */
     bool align_commands;
     unsigned linger_ms;
+    RunnerBareDone *bare_done; /* of a bare device, which uses nothing from here on; else NULL */
+    void *bare_arg;
 
     /* Order: lock, pool.lock.  Neither is held across a callback. */
     pthread_mutex_t lock;  /* what follows, up to stats */
@@ -116,6 +118,12 @@ struct RunnerHandler {
     char *path;
 };
 
+/* device.c: check_config, and a device that is not open */
+RunnerDevice *runner_device_prepare(RunnerHandler *handler, const RunnerDeviceConfig *config,
+                                    char **error);
+/* Calls open.  False: the device is freed. */
+bool runner_device_open(RunnerDevice *device, char **error);
+
 /* device.c: every device from new to free, tombstones included */
 bool runner_devices_known(RunnerDevice *device);
 /* Calls visit under the list's lock until it returns true; whether it did. */
@@ -144,6 +152,9 @@ void runner_command_set_done(RunnerCommand *command, RunnerContinue *done);
 /* Zeroed state, and a buffer of length bytes as the command's own single vector. */
 bool runner_command_state_init(RunnerCommand *command, size_t state_size, size_t length);
 void runner_command_state_free(RunnerCommand *command);
+
+/* bare.c: whether there has been a bare device, so that no other is looked into too early */
+extern atomic_bool runner_bare_any;
 
 /* completion.c: how commands end */
 void runner_track(RunnerDevice *device);

@@ -160,6 +160,21 @@ RunnerReply runner_unmap(RunnerDevice *device, uint64_t lba, uint32_t blocks);
 RunnerReply runner_write_same(RunnerDevice *device, uint64_t lba, uint32_t blocks, void *block,
                               bool unmap);
 
+/* ---- bare.c: one LUN without the checks, for measurements ---- */
+
+/* Told what tcmur_cmd_complete was, in its thread. */
+typedef void RunnerBareDone(void *arg, struct tcmur_cmd *cmd, int status);
+
+/*
+ * check_config and open, and that is all: the caller makes the commands, calls
+ * the handler's operations from one thread, as the host does, and is the pool of
+ * a handler that wants one.  NULL: *error is a malloc'ed sentence.
+ */
+RunnerDevice *runner_bare_new(RunnerHandler *handler, const RunnerDeviceConfig *config,
+                              RunnerBareDone *done, void *arg, char **error);
+/* Calls close and frees.  No command may be with the handler. */
+void runner_bare_free(RunnerDevice *device);
+
 /* ---- cdb.c: CDBs, 16 bytes of room each ---- */
 
 enum { RUNNER_CDB_ROOM = 16, RUNNER_UNMAP_LIST = 24 };
