@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
+"""Who is measured: a program, an image, and how one runs a workload on the other."""
+
+import dataclasses
+import json
+import re
+
+from suite import tools
+
+
+@dataclasses.dataclass
+class Workload:
+    """
+    op: randread, randwrite, seqread or seqwrite.  The run ends after `requests`, or after
+    `seconds` where that is 0.  cold: nothing of the image is in the page cache when it begins,
+    else all of it is.  flush_every: writes between two flushes, 0 for none.
+    """
+    op: str
+    block: int
+    depth: int
+    seconds: float = 0
+    requests: int = 0
+    cold: bool = False
+    flush_every: int = 0
+
+    @property
+    def writes(self):
+        return self.op.endswith("write")
+
+    @property
+    def random(self):
+        return self.op.startswith("rand")
+
+
+class Handler:
+    """A handler of tcmu-runner, in the bench's own host."""
+
+    def __init__(self, programs, images, image):
+        self.programs = programs
+        self.images = images
+        self.image = image
+
+    def available(self):
+        return not self.image.startswith(("qcow2", "empty-qcow2")) or (
+            self.programs.qcow and self.programs.qemu_img)
+
+    def command(self, workload, image):
+        handler = {"vhd": self.programs.vhd, "qcow2": self.programs.qcow,
+                   "raw": self.programs.raw}[image.kind]
+        subtype = {"qcow2": "qcow"}.get(image.kind, image.kind)
+        command = [self.programs.driver, "--handler", handler, "--config",
+                   f"{subtype}/{image.path}", "--size", str(image.size), "--op", workload.op,
+                   "--block", str(workload.block), "--depth", str(workload.depth),
+                   "--area", str(image.size), "--flush-every", str(workload.flush_every)]
+        if workload.requests:
+            command += ["--requests", str(workload.requests)]
+        else:
+            command += ["--seconds", str(workload.seconds)]
+        if workload.cold:
+            for path in image.files:
+                command += ["--drop", path]
+        elif not self.image.startswith("empty-"):
+            command.append("--warm")
+        return command
+
+    def run(self, workload):
+        image = self.images.get(self.image)
+        said = json.loads(tools.run(self.command(workload, image)))
+        if workload.writes:
+            tools.sync(image.files[:1])
+        return {
+            "iops": said["iops"],
+            "mb_s": said["mb_s"],
+            "cpu_us": (said["user_s"] + said["system_s"]) / said["requests"] * 1e6,
+        }
+
+
+class QemuImg:
+    """qemu-img bench.  It knows one step from a request to the next: a wide one stands for random
+    places, since each of these images is in the page cache or is not."""
+
+    WIDE = 40507  # blocks; a prime
+
+    def __init__(self, programs, images, image, aio):
+        self.programs = programs
+        self.images = images
+        self.image = image
+        self.aio = aio
+
+    def available(self):
+        return self.programs.qemu_img
+
+    def run(self, workload):
+        image = self.images.get(self.image)
+        step = workload.block * (self.WIDE if workload.random else 1)
+        count = workload.requests or self._count(workload)
+        if workload.cold:
+            tools.drop(image.files)
+        command = [self.programs.qemu_img, "bench", "-t", "writeback", "-i", self.aio,
+                   "-f", {"vhd": "vpc", "qcow2": "qcow2"}[image.kind],
+                   "-c", str(count), "-d", str(workload.depth), "-s", str(workload.block),
+                   "-S", str(step)]
+        if workload.writes:
+            command.append("-w")
+        if workload.flush_every:
+            command += ["--flush-interval", str(workload.flush_every)]
+        seconds = float(re.search(r"completed in ([\d.]+) seconds",
+                                  tools.run(command + [image.path])).group(1))
+        if workload.writes:
+            tools.sync(image.files[:1])
+        iops = count / max(seconds, 1e-3)
+        return {"iops": iops, "mb_s": iops * workload.block / 1e6}
+
+    @staticmethod
+    def _count(workload):
+        """It takes a number, not a time: roughly what fits."""
+        rate = {4096: 60000, 65536: 30000}.get(workload.block, 3000)
+        return max(64, int(workload.seconds * (rate / 3 if workload.depth == 1 else rate)))
+
+
+class Fio:
+    """fio on the raw file, without any handler."""
+
+    def __init__(self, programs, images, engine):
+        self.programs = programs
+        self.images = images
+        self.engine = engine
+        self.image = "raw"
+
+    def available(self):
+        return self.programs.fio
+
+    def run(self, workload):
+        image = self.images.get("raw")
+        rw = {"randread": "randread", "randwrite": "randwrite", "seqread": "read",
+              "seqwrite": "write"}[workload.op]
+        if workload.cold:
+            tools.drop(image.files)
+        command = [self.programs.fio, "--name=x", f"--filename={image.path}", f"--rw={rw}",
+                   f"--bs={workload.block}", f"--iodepth={workload.depth}",
+                   f"--ioengine={self.engine}", "--direct=0", "--invalidate=0", "--thread",
+                   f"--size={image.size}", "--output-format=json", "--gtod_reduce=1"]
+        if workload.requests:
+            command.append(f"--io_size={workload.requests * workload.block}")
+        else:
+            command += ["--time_based", f"--runtime={workload.seconds * 1000:.0f}ms"]
+        if workload.flush_every:
+            command.append(f"--fdatasync={workload.flush_every}")
+        said = json.loads(tools.run(command))["jobs"][0]["write" if workload.writes else "read"]
+        if workload.writes:
+            tools.sync(image.files)
+        return {"iops": said["iops"], "mb_s": said["bw_bytes"] / 1e6}
+
+
+def lineup(programs, images, depths):
+    """All who may take part, by name."""
+    handlers = ["raw", "fixed", "dynamic", "child", "qcow2", "qcow2-child", "empty-raw",
+                "empty-child", "empty-dynamic", "empty-qcow2", "empty-qcow2-child"]
+    handlers += [f"{family}-{depth}" for depth in depths
+                 for family in ("chain", "spread", "qcow2-chain", "qcow2-spread")]
+    every = {name: Handler(programs, images, name) for name in handlers}
+    for aio in ("io_uring", "threads"):
+        every[f"qemu-vpc-{aio}"] = QemuImg(programs, images, "dynamic", aio)
+        every[f"qemu-qcow2-{aio}"] = QemuImg(programs, images, "qcow2", aio)
+        for depth in depths:
+            every[f"qemu-qcow2-chain-{depth}-{aio}"] = QemuImg(
+                programs, images, f"qcow2-chain-{depth}", aio)
+    every["fio-io_uring"] = Fio(programs, images, "io_uring")
+    every["fio-psync"] = Fio(programs, images, "psync")
+    return {name: who for name, who in every.items() if who.available()}
