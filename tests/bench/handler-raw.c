@@ -2,11 +2,13 @@
 /*
  * handler_raw.so: a flat file as a LUN, the limit that the image handler is measured against.  It
  * does what nobody can do without: READ and WRITE complete in handle_cmd, with one system call
- * each, where the page cache has the data; what would wait goes to a worker.  Config string:
- * raw/PATH.
+ * each, where the page cache has the data; a READ that would wait goes to io_uring, from the same
+ * thread; flushes, and all that is out of the ordinary, to workers.  Config string: raw/PATH, or
+ * raw/PATH;workers for no io_uring.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 #include "handler/tcmur-abi.h"
 #include "vhd/be.h"
 
-enum { BLOCK = 512, THREADS = 8, MAX_SECTORS = 0xffff };
+enum { BLOCK = 512, THREADS = 8, MAX_SECTORS = 0xffff, RING = 256 };
 enum { READ_10 = 0x28, READ_16 = 0x88, WRITE_10 = 0x2a, WRITE_16 = 0x8a };
 
 /* What a worker does; in the memory that the host keeps for the handler with each command there is
@@ -46,6 +48,9 @@ typedef struct Raw {
     pthread_t threads[THREADS];
     int thread_count;
     bool ending;
+    bool has_ring;
+    struct io_uring ring; /* the command thread submits, reaper takes completions */
+    pthread_t reaper;
 } Raw;
 
 /* ---- in the command thread ---- */
@@ -168,15 +173,19 @@ static void *work(void *argument)
     return NULL;
 }
 
-static int queue(struct tcmu_device *dev, const Job *what)
+static Job *copy_of(const Job *what)
 {
-    Raw *raw = tcmur_dev_get_private(dev);
     Job *job = malloc(sizeof *job);
 
-    if (!job)
-        return TCMU_STS_NO_RESOURCE;
-    *job = *what;
-    job->next = NULL;
+    if (job) {
+        *job = *what;
+        job->next = NULL;
+    }
+    return job;
+}
+
+static void queue_job(Raw *raw, Job *job)
+{
     pthread_mutex_lock(&raw->lock);
     *raw->last = job;
     raw->last = &job->next;
@@ -186,15 +195,101 @@ static int queue(struct tcmu_device *dev, const Job *what)
              pthread_create(&raw->threads[raw->thread_count], NULL, work, raw) == 0)
         raw->thread_count++;
     pthread_mutex_unlock(&raw->lock);
+}
+
+static int queue(struct tcmu_device *dev, const Job *what)
+{
+    Job *job = copy_of(what);
+
+    if (!job)
+        return TCMU_STS_NO_RESOURCE;
+    queue_job(tcmur_dev_get_private(dev), job);
     return TCMU_STS_OK;
 }
+
+/* ---- io_uring ---- */
+
+/* What came back short a worker does anew. */
+static void reap(Raw *raw, Job *job, int result)
+{
+    struct tcmur_cmd *cmd = job->cmd;
+
+    if (result < 0 || (size_t)result != job->length) {
+        queue_job(raw, job);
+        return;
+    }
+    free(job);
+    tcmur_cmd_complete(raw->dev, cmd, TCMU_STS_OK);
+}
+
+static void *run_reaper(void *argument)
+{
+    Raw *raw = argument;
+    struct io_uring_cqe *cqe;
+
+    for (;;) {
+        Job *job;
+        int result;
+        if (io_uring_wait_cqe(&raw->ring, &cqe) != 0)
+            continue; /* a signal */
+        job = io_uring_cqe_get_data(cqe);
+        result = cqe->res;
+        io_uring_cqe_seen(&raw->ring, cqe);
+        if (!job)
+            return NULL;
+        reap(raw, job, result);
+    }
+}
+
+static void start_ring(Raw *raw)
+{
+    if (io_uring_queue_init(RING, &raw->ring, 0) != 0)
+        return;
+    if (pthread_create(&raw->reaper, NULL, run_reaper, raw) == 0)
+        raw->has_ring = true;
+    else
+        io_uring_queue_exit(&raw->ring);
+}
+
+static void stop_ring(Raw *raw)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&raw->ring);
+
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data(sqe, NULL);
+    io_uring_submit(&raw->ring);
+    pthread_join(raw->reaper, NULL);
+    io_uring_queue_exit(&raw->ring);
+}
+
+/* False: not taken. */
+static bool submit_read(Raw *raw, Job *job)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&raw->ring);
+
+    if (!sqe)
+        return false;
+    io_uring_prep_readv(sqe, raw->fd, job->iov, (unsigned)job->iovcnt, (uint64_t)job->off);
+    io_uring_sqe_set_data(sqe, job);
+    while (io_uring_submit(&raw->ring) < 0)
+        sched_yield(); /* completions first: the reaper makes room */
+    return true;
+}
+
+/* ---- callbacks ---- */
 
 static int raw_read(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
                     size_t iov_cnt, size_t len, off_t off)
 {
     CANCEL_OFF;
-    Job job = {cmd, iov, (int)iov_cnt, len, off, JOB_READ, NULL};
-    return queue(dev, &job);
+    Raw *raw = tcmur_dev_get_private(dev);
+    Job *job = copy_of(&(Job){cmd, iov, (int)iov_cnt, len, off, JOB_READ, NULL});
+
+    if (!job)
+        return TCMU_STS_NO_RESOURCE;
+    if (!raw->has_ring || iov_cnt > IOV_MAX || !submit_read(raw, job))
+        queue_job(raw, job);
+    return TCMU_STS_OK;
 }
 
 static int raw_write(struct tcmu_device *dev, struct tcmur_cmd *cmd, struct iovec *iov,
@@ -218,13 +313,16 @@ static int raw_open(struct tcmu_device *dev, bool reopen)
 {
     CANCEL_OFF;
     Raw *raw = calloc(1, sizeof *raw);
+    char *path = strchr(tcmu_dev_get_cfgstring(dev), '/') + 1, *option = strchr(path, ';');
     struct stat st;
 
     (void)reopen;
     if (!raw)
         return -ENOMEM;
+    if (option)
+        *option = '\0';
     raw->dev = dev;
-    raw->fd = open(strchr(tcmu_dev_get_cfgstring(dev), '/') + 1, O_RDWR | O_CLOEXEC);
+    raw->fd = open(path, O_RDWR | O_CLOEXEC);
     if (raw->fd < 0 || fstat(raw->fd, &st) != 0) {
         int error = errno;
         free(raw);
@@ -238,6 +336,8 @@ static int raw_open(struct tcmu_device *dev, bool reopen)
     tcmu_dev_set_max_xfer_len(dev, MAX_SECTORS);
     tcmur_dev_update_size(dev, raw->blocks * BLOCK);
     tcmur_dev_set_private(dev, raw);
+    if (!option)
+        start_ring(raw);
     return 0;
 }
 
@@ -246,6 +346,8 @@ static void raw_close(struct tcmu_device *dev)
     CANCEL_OFF;
     Raw *raw = tcmur_dev_get_private(dev);
 
+    if (raw->has_ring)
+        stop_ring(raw);
     pthread_mutex_lock(&raw->lock);
     raw->ending = true;
     pthread_cond_broadcast(&raw->cond);

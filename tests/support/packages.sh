@@ -9,14 +9,16 @@
 
 declare -A packages_groups=(
     [build]='gcc clang clang-14 clang-format libclang-rt-14-dev llvm cmake make
-        ninja-build pkg-config libc6-dev libglib2.0-dev libjson-glib-dev perl git'
+        ninja-build pkg-config libc6-dev libglib2.0-dev libjson-glib-dev liburing-dev
+        perl git'
 
     # qemu-utils, libvhdi-utils and tcmu-runner are what our images and our
     # handler are compared with and loaded into; cpack asks file which programs
     # a package holds; the rest is plain shell work.
+    # tests/bench needs fio, gnuplot and valgrind.
     [test]='qemu-utils libvhdi-utils fuse3 tcmu-runner libglib2.0-bin dbus strace
         shellcheck jq gawk xxd python3 dpkg-dev file procps psmisc util-linux e2fsprogs acl attr
-        xz-utils lintian rpm'
+        xz-utils lintian rpm fio gnuplot-nox valgrind'
 
     # The guest runs on the host's own files, so what a guest script calls is
     # here too.  qemu-system-x86 without its recommendations has no display code.
