@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/support/packages.sh
 . tests/support/packages.sh
 
-labels=(meta unit faults hostile fuzz model crash cli interop handler runner clang asan tsan vm)
+labels=(meta unit faults hostile fuzz model crash cli interop handler runner bench clang asan tsan vm)
 long_labels=(vm-long fuzz-long model-long crash-long clean-root)
 passed=0 failed=0 skipped=0
 
@@ -28,6 +28,7 @@ Labels, all run by default:
   interop   qemu-img and libvhdi beside us
   handler   handler_vhd.so, driven as tcmu-runner drives it; the plug-in ABI
   runner    that driver, with Debian's handler_qcow.so and with ours
+  bench     a smoke run of tests/bench: what a request costs, counted
   clang     builds everything with clang
   asan      unit, faults, hostile, fuzz, model, crash, cli, handler, runner under address and undefined sanitizers
   tsan      unit, model, crash, handler under the thread sanitizer
@@ -115,6 +116,7 @@ run_label() { # LABEL
     case $1 in
     crash) run_ctest dev crash crash-mutants ;;
     meta | unit | faults | hostile | fuzz | model | cli | interop | handler | runner) run_ctest dev "$1" ;;
+    bench) run_ctest release bench ;;
     clang) run_build clang -D CMAKE_C_COMPILER=clang ;;
     asan) CRASH_IMAGES=5000 run_ctest asan unit faults hostile fuzz model crash cli handler runner ;;
     # GLib recycles small pieces of memory where the sanitizer cannot see it.

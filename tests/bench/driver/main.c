@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -22,6 +23,7 @@ static gint64 opt_stride, opt_phase;
 static int opt_depth = 1, opt_flush_every;
 static double opt_seconds;
 static gboolean opt_warm, opt_verbose;
+static char *opt_count_open;
 
 static const GOptionEntry options[] = {
     {"handler", 0, 0, G_OPTION_ARG_FILENAME, &opt_handler, "the handler's shared object", "PATH"},
@@ -45,6 +47,8 @@ static const GOptionEntry options[] = {
     {"warm", 0, 0, G_OPTION_ARG_NONE, &opt_warm, "read the whole area first", NULL},
     {"drop", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &opt_drop,
      "take this file out of the page cache just before; several: each", "FILE"},
+    {"count-open", 0, 0, G_OPTION_ARG_FILENAME, &opt_count_open,
+     "tell how often this process has this file open", "FILE"},
     {"verbose", 'v', 0, G_OPTION_ARG_NONE, &opt_verbose, "print the handler's log", NULL},
     {0}};
 
@@ -227,12 +231,31 @@ static Memory open_luns(Luns *luns, RunnerHandler *handler)
     return memory;
 }
 
+/* How many descriptors of this process are of the file. */
+static unsigned count_open(const char *path)
+{
+    g_autoptr(GDir) folder = g_dir_open("/proc/self/fd", 0, NULL);
+    struct stat wanted, st;
+    unsigned count = 0;
+    const char *name;
+
+    if (!folder || stat(path, &wanted) != 0)
+        refuse("%s: %s", path, g_strerror(errno));
+    while ((name = g_dir_read_name(folder)) != NULL) {
+        g_autofree char *link = g_build_filename("/proc/self/fd", name, NULL);
+        count += stat(link, &st) == 0 && st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino;
+    }
+    return count;
+}
+
 static void print_memory(const Luns *luns, const Memory *memory)
 {
     printf("\"luns\": %u, \"open_first_s\": %.6f, \"open_all_s\": %.6f, \"none_kib\": %ld, "
            "\"first_kib\": %ld, \"all_kib\": %ld, \"end_kib\": %ld",
            luns->count, memory->first_s, memory->all_s, memory->none_kib, memory->first_kib,
            memory->all_kib, resident_kib());
+    if (opt_count_open)
+        printf(", \"open_files\": %u", count_open(opt_count_open));
 }
 
 /* False: a command has failed. */

@@ -44,6 +44,10 @@ class Handler:
         return not self.image.startswith(("qcow2", "empty-qcow2")) or (
             self.programs.qcow and self.programs.qemu_img)
 
+    @staticmethod
+    def can(_workload):
+        return True
+
     def command(self, workload, image):
         handler = {"vhd": self.programs.vhd, "qcow2": self.programs.qcow,
                    "raw": self.programs.raw}[image.kind]
@@ -90,6 +94,11 @@ class QemuImg:
     def available(self):
         return self.programs.qemu_img
 
+    @staticmethod
+    def can(workload):
+        """It refuses to flush more often than this."""
+        return not workload.flush_every or workload.flush_every >= workload.depth
+
     def run(self, workload):
         image = self.images.get(self.image)
         step = workload.block * (self.WIDE if workload.random else 1)
@@ -129,6 +138,10 @@ class Fio:
 
     def available(self):
         return self.programs.fio
+
+    def can(self, workload):
+        """psync has one request in flight, whatever it is told."""
+        return self.engine != "psync" or workload.depth == 1
 
     def run(self, workload):
         image = self.images.get("raw")

@@ -17,7 +17,11 @@ from suite.contenders import Workload
 DATA_CALLS = {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2",
               "io_uring_enter"}
 BARRIERS = {"fsync", "fdatasync", "syncfs", "sync_file_range"}
-SHORT, LONG = 256, 2304
+SHORT, LONG = 256, 1280  # requests of 4 KiB; fewer of larger ones
+
+
+def _few(workload):
+    return 1 if workload.block < 65536 else 8
 
 
 def _strace(programs, command):
@@ -55,13 +59,13 @@ def _instructions(programs, commands):
         done = tools.run_for_errors([programs.valgrind, "--tool=callgrind",
                                      "--callgrind-out-file=/dev/null"] + command)
         counts.append(int(re.search(r"Collected : (\d+)", done).group(1)))
-    return (counts[1] - counts[0]) / (LONG - SHORT)
+    return counts[1] - counts[0]
 
 
-def _count(programs, handler, workload):
+def _count(programs, handler, workload, quick):
     def commands():
         for requests in (SHORT, LONG):
-            workload.requests = requests
+            workload.requests = requests // _few(workload)
             yield handler.command(workload, handler.images.get(handler.image))
 
     said = {}
@@ -76,12 +80,13 @@ def _count(programs, handler, workload):
     allocations = _allocations(commands)
     if allocations is not None:
         said["allocations"] = allocations
-    if programs.valgrind and not workload.flush_every:
-        said["instructions"] = _instructions(programs, commands)
+    if programs.valgrind and not workload.flush_every and not quick:
+        said["instructions"] = _instructions(programs, commands) / (
+            (LONG - SHORT) // _few(workload))
     return said
 
 
-def _measure(names, make):
+def _measure(names, quick, make):
     """A function of (programs, store, who): the counts of each contender."""
     def measure(programs, store, who):
         said = {}
@@ -91,7 +96,7 @@ def _measure(names, make):
                     who and not any(fnmatch.fnmatchcase(name, one) for one in who)):
                 continue
             try:
-                said[name] = _count(programs, handler, make())
+                said[name] = _count(programs, handler, make(), quick)
             except tools.Failed as why:
                 said[name] = {"failed": str(why)}
         return said
@@ -100,21 +105,18 @@ def _measure(names, make):
 
 def all_cases(quick):
     """(name, function) of each."""
-    mib = 1 << 20
-    images = ["raw", "fixed", "dynamic", "child", "qcow2"]
-    chains = [] if quick else ["chain-64", "spread-64"]
-    empty = ["empty-raw", "empty-child", "empty-qcow2-child"]
+    def case(name, names, op, block=4096, depth=1, flush_every=0):
+        return f"count/{name}", _measure(
+            names, quick, lambda: Workload(op, block, depth, flush_every=flush_every))
+
+    images = ["raw", "dynamic", "child"] + ([] if quick else ["fixed", "qcow2"])
+    chains = ["chain-8"] if quick else ["chain-16", "chain-64", "spread-64"]
+    empty = ["empty-child"] + ([] if quick else ["empty-raw", "empty-qcow2-child"])
     for depth in (1, 32):
-        yield f"count/randread-4k/qd{depth}", _measure(
-            images + ["chain-16"] + chains, lambda depth=depth: Workload("randread", 4096, depth))
-        yield f"count/randwrite-4k/qd{depth}", _measure(
-            images, lambda depth=depth: Workload("randwrite", 4096, depth))
-    yield "count/seqread-1m/qd1", _measure(images, lambda: Workload("seqread", mib, 1))
-    yield "count/zeros-4k/qd1", _measure(
-        ["empty-dynamic", "empty-qcow2"], lambda: Workload("randread", 4096, 1))
-    yield "count/first-rand-4k/qd1", _measure(empty, lambda: Workload("randwrite", 4096, 1))
-    yield "count/flush-first-rand-4k/every16", _measure(
-        empty, lambda: Workload("randwrite", 4096, 1, flush_every=16))
-    yield "count/flush-randwrite-4k/every16", _measure(
-        ["raw", "fixed", "dynamic", "child", "qcow2"],
-        lambda: Workload("randwrite", 4096, 1, flush_every=16))
+        yield case(f"randread-4k/qd{depth}", images + chains, "randread", depth=depth)
+        yield case(f"randwrite-4k/qd{depth}", images, "randwrite", depth=depth)
+    yield case("seqread-1m/qd1", images, "seqread", 1 << 20)
+    yield case("zeros-4k/qd1", ["empty-dynamic", "empty-qcow2"], "randread")
+    yield case("first-rand-4k/qd1", empty, "randwrite")
+    yield case("flush-first-rand-4k/every16", empty, "randwrite", flush_every=16)
+    yield case("flush-randwrite-4k/every16", images, "randwrite", flush_every=16)

@@ -5,6 +5,11 @@ import dataclasses
 import fnmatch
 
 
+# Measures that the machine and its load decide.
+TIMED = {"ratio", "iops", "mb_s", "cpu_us", "cpu_ratio", "open_s", "open_by_pread", "open_lun_ms",
+         "slowest"}
+
+
 @dataclasses.dataclass
 class Floor:
     case: str       # patterns, as a shell's
@@ -13,6 +18,10 @@ class Floor:
     relation: str   # >= or <=
     value: str      # a number, or CONTENDER[*FACTOR]: the same measure of that one
     later: bool     # reported, no failure
+
+    @property
+    def timed(self):
+        return self.measure in TIMED
 
 
 def read(path):

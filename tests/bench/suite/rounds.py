@@ -22,7 +22,8 @@ def _ratio(runs, reference, key, inverse=False):
 def measure(case, every, rounds):
     """The case as a dictionary for the JSON file.  Contenders that are not there are left out;
     those that fail say why."""
-    names = [name for name in case.contenders if name in every]
+    names = [name for name in case.contenders
+             if name in every and every[name].can(case.workload)]
     runs = {name: [] for name in names}
     failures = {}
     for number in range(rounds):
