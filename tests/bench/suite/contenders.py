@@ -21,6 +21,8 @@ class Workload:
     seconds: float = 0
     requests: int = 0
     cold: bool = False
+    touch: bool = False
+    stride: int = 0
     flush_every: int = 0
 
     @property
@@ -55,7 +57,8 @@ class Handler:
         command = [self.programs.driver, "--handler", handler, "--config",
                    f"{subtype}/{image.path}", "--size", str(image.size), "--op", workload.op,
                    "--block", str(workload.block), "--depth", str(workload.depth),
-                   "--area", str(image.size), "--flush-every", str(workload.flush_every)]
+                   "--area", str(image.size), "--stride", str(workload.stride),
+                   "--flush-every", str(workload.flush_every)]
         if workload.requests:
             command += ["--requests", str(workload.requests)]
         else:
@@ -63,7 +66,7 @@ class Handler:
         if workload.cold:
             for path in image.files:
                 command += ["--drop", path]
-        elif not self.image.startswith("empty-"):
+        elif not workload.touch and not self.image.startswith("empty-"):
             command.append("--warm")
         return command
 
@@ -165,13 +168,20 @@ class Fio:
         return {"iops": said["iops"], "mb_s": said["bw_bytes"] / 1e6}
 
 
-def lineup(programs, images, depths):
-    """All who may take part, by name."""
+BESIDE = "@beside"
+
+
+def lineup(programs, beside, images, depths):
+    """All who may take part, by name.  beside: None, or the programs of another build, whose
+    handler serves the same images under the same names with BESIDE behind them."""
     handlers = ["raw", "fixed", "dynamic", "child", "qcow2", "qcow2-child", "empty-raw",
                 "empty-child", "empty-dynamic", "empty-qcow2", "empty-qcow2-child"]
     handlers += [f"{family}-{depth}" for depth in depths
                  for family in ("chain", "spread", "qcow2-chain", "qcow2-spread")]
     every = {name: Handler(programs, images, name) for name in handlers}
+    if beside:
+        every |= {name + BESIDE: Handler(beside, images, name) for name in handlers
+                  if "qcow2" not in name and "raw" not in name}
     for aio in ("io_uring", "threads"):
         every[f"qemu-vpc-{aio}"] = QemuImg(programs, images, "dynamic", aio)
         every[f"qemu-qcow2-{aio}"] = QemuImg(programs, images, "qcow2", aio)

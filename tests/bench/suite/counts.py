@@ -17,11 +17,16 @@ from suite.contenders import Workload
 DATA_CALLS = {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2",
               "io_uring_enter"}
 BARRIERS = {"fsync", "fdatasync", "syncfs", "sync_file_range"}
-SHORT, LONG = 256, 1280  # requests of 4 KiB; fewer of larger ones
+SHORT, LONG = 256, 1280  # requests
 
 
-def _few(workload):
-    return 1 if workload.block < 65536 else 8
+def _lengths(workload, image):
+    """Fewer large ones; no block twice where the first touch of one counts."""
+    if workload.touch:
+        blocks = image.size // workload.block // workload.stride
+        return blocks // 4, blocks
+    divisor = 1 if workload.block < 65536 else 8
+    return SHORT // divisor, LONG // divisor
 
 
 def _strace(programs, command):
@@ -56,17 +61,19 @@ def _allocations(commands):
 def _instructions(programs, commands):
     counts = []
     for command in commands():
+        requests = int(command[command.index("--requests") + 1])
         done = tools.run_for_errors([programs.valgrind, "--tool=callgrind",
                                      "--callgrind-out-file=/dev/null"] + command)
-        counts.append(int(re.search(r"Collected : (\d+)", done).group(1)))
-    return counts[1] - counts[0]
+        counts.append((int(re.search(r"Collected : (\d+)", done).group(1)), requests))
+    return (counts[1][0] - counts[0][0]) / (counts[1][1] - counts[0][1])
 
 
 def _count(programs, handler, workload, quick):
     def commands():
-        for requests in (SHORT, LONG):
-            workload.requests = requests // _few(workload)
-            yield handler.command(workload, handler.images.get(handler.image))
+        for which in (0, 1):
+            image = handler.images.get(handler.image)
+            workload.requests = _lengths(workload, image)[which]
+            yield handler.command(workload, image)
 
     said = {}
     if programs.strace:
@@ -80,9 +87,9 @@ def _count(programs, handler, workload, quick):
     allocations = _allocations(commands)
     if allocations is not None:
         said["allocations"] = allocations
-    if programs.valgrind and not workload.flush_every and not quick:
-        said["instructions"] = _instructions(programs, commands) / (
-            (LONG - SHORT) // _few(workload))
+    timeless = not workload.flush_every and not workload.touch
+    if programs.valgrind and timeless and not quick:
+        said["instructions"] = _instructions(programs, commands)
     return said
 
 
@@ -105,9 +112,8 @@ def _measure(names, quick, make):
 
 def all_cases(quick):
     """(name, function) of each."""
-    def case(name, names, op, block=4096, depth=1, flush_every=0):
-        return f"count/{name}", _measure(
-            names, quick, lambda: Workload(op, block, depth, flush_every=flush_every))
+    def case(name, names, op, block=4096, depth=1, **more):
+        return f"count/{name}", _measure(names, quick, lambda: Workload(op, block, depth, **more))
 
     images = ["raw", "dynamic", "child"] + ([] if quick else ["fixed", "qcow2"])
     chains = ["chain-8"] if quick else ["chain-16", "chain-64", "spread-64"]
@@ -116,6 +122,9 @@ def all_cases(quick):
         yield case(f"randread-4k/qd{depth}", images + chains, "randread", depth=depth)
         yield case(f"randwrite-4k/qd{depth}", images, "randwrite", depth=depth)
     yield case("seqread-1m/qd1", images, "seqread", 1 << 20)
+    # One request in each block of 2 MiB.
+    touched = ["dynamic", "child", "chain-8", "spread-8"]
+    yield case("first-touch-4k/qd1", touched, "randread", touch=True, stride=512)
     yield case("zeros-4k/qd1", ["empty-dynamic", "empty-qcow2"], "randread")
     yield case("first-rand-4k/qd1", empty, "randwrite")
     yield case("flush-first-rand-4k/every16", empty, "randwrite", flush_every=16)
