@@ -27,6 +27,10 @@ class Images:
       empty-raw, empty-child, empty-qcow2, empty-qcow2-child    nothing in it; made anew each time
       chain-N, qcow2-chain-N             N layers, all sectors in the root
       spread-N, qcow2-spread-N           N layers, each with its share of every block
+
+    Each leaves the page cache when it is made.  What a write to a cached page costs depends on how
+    large the pieces are in which the kernel keeps the file (tenfold has been seen), and that on how
+    it came into the cache: so all come there by being read.
     """
 
     def __init__(self, programs, folder, size, chain_size):
@@ -67,7 +71,7 @@ class Images:
         with open(path, "wb") as file:
             for _ in range(size // MIB):
                 file.write(os.urandom(MIB))
-        tools.sync([path])
+        tools.drop([path])
 
     def _make_raw(self):
         path = self._path("raw.img")
@@ -78,7 +82,7 @@ class Images:
         path = self._path(output + ".vhd")
         tools.run([self.programs.vhdctl, "convert", "-f", "raw", "-O", output,
                    self.get("raw").path, path])
-        tools.sync([path])
+        tools.drop([path])
         return Image("vhd", path, [path], self.size)
 
     def _make_fixed(self):
@@ -92,7 +96,7 @@ class Images:
         # The old form: it is the one that tcmu-runner's handler can write to.
         tools.run([self.programs.qemu_img, "convert", "-f", "raw", "-O", "qcow2",
                    "-o", "compat=0.10", self.get("raw").path, path])
-        tools.sync([path])
+        tools.drop([path])
         return Image("qcow2", path, [path], self.size)
 
     # ---- children ----
@@ -128,7 +132,7 @@ class Images:
         self._snapshot(self._parent().path, path)
         image = Image("vhd", path, [path, self._parent().path], self.size)
         self.write(image)
-        tools.sync([path])
+        tools.drop([path])
         return image
 
     def _make_qcow2_child(self):
@@ -136,7 +140,7 @@ class Images:
         self._qcow2_over(self.get("qcow2").path, path)
         image = Image("qcow2", path, [path, self.get("qcow2").path], self.size)
         self.write(image)
-        tools.sync([path])
+        tools.drop([path])
         return image
 
     # ---- nothing in them yet ----
@@ -187,7 +191,7 @@ class Images:
                 self.write(image, 4096, count, layer)
             elif layer == 0:
                 self.write(image)
-        tools.sync(files)
+        tools.drop(files)
         return image
 
     def _vhd_chain(self, name, count, spread):
