@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
- * VhdFile on the real file system, in this order: transfers; space, by fallocate or by writing
- * zeros where that is not supported; locks; making (a temporary name until published); pinning and
- * opening.
+ * VhdFile on the real file system, transfers aside (file-transfer.c), in this order: space, by
+ * fallocate or by writing zeros where that is not supported; locks; making (a temporary name until
+ * published); pinning and opening.
  *
  * The data path needs no lock: between open and close only making changes a PosixFile (temp_name).
  */
-#include "vhd/file.h"
+#include "vhd/file-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,20 +26,6 @@
 #define TEMP_TRIES      100 /* of a random name for a new file */
 #define MAX_FOLIO_PAGES 512 /* of the page cache; a folio is aligned to its size */
 
-typedef struct PosixFile {
-    VhdFile base;
-    int fd;
-    int folder_fd;   /* of a created file, else -1 */
-    char *temp_name; /* in folder_fd, while the file is not published */
-} PosixFile;
-
-static const uint8_t zeros[128 * 1024];
-
-static PosixFile *posix_file(VhdFile *file)
-{
-    return (PosixFile *)file;
-}
-
 static int call_result(long result)
 {
     return result < 0 ? -errno : 0;
@@ -47,65 +33,6 @@ static int call_result(long result)
 
 /* A system call that may be interrupted, as 0 or -errno. */
 #define RETRY(call) call_result(TEMP_FAILURE_RETRY(call))
-
-/* Transfers */
-
-typedef ssize_t (*TransferCall)(int fd, const struct iovec *iov, int iovcnt, off_t off);
-
-static int transfer_once(TransferCall call, int fd, uint64_t off, const struct iovec *iov,
-                         int iovcnt, size_t *done)
-{
-    ssize_t n;
-
-    if (off > INT64_MAX)
-        return -EINVAL;
-    n = TEMP_FAILURE_RETRY(call(fd, iov, MIN(iovcnt, IOV_MAX), (off_t)off));
-    if (n < 0)
-        return -errno;
-    *done = (size_t)n;
-    return 0;
-}
-
-/*
- * The caller's iovecs go to the kernel as they are, so that a healthy transfer is one system call
- * without a copy. Only the iovec in which a short transfer stopped is finished by itself.
- */
-static int transfer(TransferCall call, int at_end, int fd, uint64_t off, const struct iovec *iov,
-                    int iovcnt)
-{
-    size_t skip = 0; /* bytes of iov[0] that are done */
-
-    for (;;) {
-        struct iovec rest;
-        size_t done = 0;
-        int err;
-
-        for (; iovcnt > 0 && skip >= iov->iov_len; iov++, iovcnt--)
-            skip -= iov->iov_len;
-        if (iovcnt <= 0)
-            return 0;
-        rest = (struct iovec){(uint8_t *)iov->iov_base + skip, iov->iov_len - skip};
-        err = transfer_once(call, fd, off, skip ? &rest : iov, skip ? 1 : iovcnt, &done);
-        if (err || done == 0) /* iov[0] is not empty here */
-            return err ? err : at_end;
-        off += done;
-        skip += done;
-    }
-}
-
-static int posix_readv(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
-                       int iovcnt)
-{
-    (void)kind;
-    return transfer(preadv, -ENODATA, posix_file(file)->fd, off, iov, iovcnt);
-}
-
-static int posix_writev(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
-                        int iovcnt)
-{
-    (void)kind;
-    return transfer(pwritev, -EIO, posix_file(file)->fd, off, iov, iovcnt);
-}
 
 /* fdatasync writes the length and the block map too, all that reading the data back needs. */
 static int posix_barrier(VhdFile *file)
@@ -147,20 +74,6 @@ static bool fallocate_unsupported(int err)
     return err == -EOPNOTSUPP || err == -ENOSYS || err == -EINVAL || err == -ENODEV;
 }
 
-static int write_zeros(int fd, uint64_t off, uint64_t len)
-{
-    while (len > 0) {
-        struct iovec iov = {(void *)(uintptr_t)zeros, MIN(len, sizeof(zeros))};
-        int err = transfer(pwritev, -EIO, fd, off, &iov, 1);
-
-        if (err)
-            return err;
-        off += iov.iov_len;
-        len -= iov.iov_len;
-    }
-    return 0;
-}
-
 static int posix_punch(VhdFile *file, VhdIoKind kind, uint64_t off, uint64_t len)
 {
     int fd = posix_file(file)->fd, err;
@@ -174,7 +87,7 @@ static int posix_punch(VhdFile *file, VhdIoKind kind, uint64_t off, uint64_t len
      */
     len = MIN(len, info.bytes - off);
     err = RETRY(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
-    return fallocate_unsupported(err) ? write_zeros(fd, off, len) : err;
+    return fallocate_unsupported(err) ? posix_write_zeros(fd, off, len) : err;
 }
 
 /*
@@ -199,7 +112,7 @@ static int posix_claim(VhdFile *file, uint64_t off, uint64_t len)
     if (err || info.bytes >= end)
         return err;
     off = MAX(off, info.bytes);
-    return write_zeros(fd, off, end - off);
+    return posix_write_zeros(fd, off, end - off);
 }
 
 /* The kernel keeps a folio of which only a part is named, so the range is widened to the largest.
@@ -320,6 +233,8 @@ static void posix_close(VhdFile *file)
 static const VhdFileOps posix_ops = {
     .readv = posix_readv,
     .writev = posix_writev,
+    .readv_now = posix_readv_now,
+    .writev_now = posix_writev_now,
     .barrier = posix_barrier,
     .info = posix_info,
     .resize = posix_resize,
@@ -575,25 +490,4 @@ void vhd_file_close(VhdFile *file)
 {
     if (file)
         file->ops->close(file);
-}
-
-static int submit_inline(VhdFile *file, const VhdIo *io)
-{
-    switch (io->op) {
-    case VHD_IO_OP_READ:
-        return vhd_file_readv(file, io->kind, io->off, io->iov, io->iovcnt);
-    case VHD_IO_OP_WRITE:
-        return vhd_file_writev(file, io->kind, io->off, io->iov, io->iovcnt);
-    case VHD_IO_OP_BARRIER:
-        return vhd_file_barrier(file);
-    }
-    return -EINVAL;
-}
-
-void vhd_file_submit(VhdFile *file, VhdIo *io)
-{
-    if (file->ops->submit)
-        file->ops->submit(file, io);
-    else
-        io->done(io, submit_inline(file, io));
 }

@@ -38,20 +38,6 @@ typedef struct VhdFileInfo {
     int64_t mtime_unix;    /* seconds */
 } VhdFileInfo;
 
-typedef enum VhdIoOp { VHD_IO_OP_READ, VHD_IO_OP_WRITE, VHD_IO_OP_BARRIER } VhdIoOp;
-
-/* One asynchronous transfer. The caller owns it and the iovecs until done has been called. */
-typedef struct VhdIo VhdIo;
-struct VhdIo {
-    VhdIoOp op;
-    VhdIoKind kind;
-    uint64_t off;
-    const struct iovec *iov;
-    int iovcnt;
-    /* 0 or -errno. Called once, in any thread, perhaps before submit returns. */
-    void (*done)(VhdIo *io, int result);
-};
-
 /* What will be done, or may be. */
 typedef enum VhdFileHint {
     VHD_FILE_READ_SOON, /* begin to read it into the cache */
@@ -64,8 +50,13 @@ typedef struct VhdFileOps {
      * meets the end of the file returns -ENODATA. */
     int (*readv)(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov, int iovcnt);
     int (*writev)(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov, int iovcnt);
-    /* Start one transfer. NULL in the table: done inline by calling the others. */
-    void (*submit)(VhdFile *file, VhdIo *io);
+    /* As readv and writev, for a thread that others wait for: -EAGAIN where it would wait for a
+     * device, or for any other reason; then a part may have been transferred, and the others tell
+     * more. NULL: readv and writev never wait. */
+    int (*readv_now)(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
+                     int iovcnt);
+    int (*writev_now)(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
+                      int iovcnt);
     /* All writes, punches and lengths that returned before this call are on stable storage when
      * it returns 0. */
     int (*barrier)(VhdFile *file);
@@ -153,6 +144,20 @@ static inline int vhd_file_writev(VhdFile *file, VhdIoKind kind, uint64_t off,
     return file->ops->writev(file, kind, off, iov, iovcnt);
 }
 
+static inline int vhd_file_readv_now(VhdFile *file, VhdIoKind kind, uint64_t off,
+                                     const struct iovec *iov, int iovcnt)
+{
+    return (file->ops->readv_now ? file->ops->readv_now : file->ops->readv)(file, kind, off, iov,
+                                                                            iovcnt);
+}
+
+static inline int vhd_file_writev_now(VhdFile *file, VhdIoKind kind, uint64_t off,
+                                      const struct iovec *iov, int iovcnt)
+{
+    return (file->ops->writev_now ? file->ops->writev_now : file->ops->writev)(file, kind, off, iov,
+                                                                               iovcnt);
+}
+
 static inline int vhd_file_read(VhdFile *file, VhdIoKind kind, uint64_t off, void *buf, size_t len)
 {
     struct iovec iov = {buf, len};
@@ -206,6 +211,3 @@ static inline int vhd_file_next_data(VhdFile *file, uint64_t off, uint64_t *star
 {
     return file->ops->next_data(file, off, start, end);
 }
-
-/* Start io; where the table has no submit, it is done before this returns. */
-void vhd_file_submit(VhdFile *file, VhdIo *io);

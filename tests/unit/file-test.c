@@ -25,7 +25,9 @@ static struct {
     int fallocate_error;
     int lseek_error;
     int barrier_error;
-    unsigned calls; /* transfers and barriers asked for */
+    int now_error;      /* of preadv2 and pwritev2 */
+    unsigned now_calls; /* of those */
+    unsigned calls;     /* transfers and barriers asked for */
     const struct iovec *last_iov;
 } calls;
 
@@ -33,6 +35,10 @@ ssize_t __real_preadv64(int fd, const struct iovec *iov, int iovcnt, off_t off);
 ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int iovcnt, off_t off);
 ssize_t __real_pwritev64(int fd, const struct iovec *iov, int iovcnt, off_t off);
 ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int iovcnt, off_t off);
+ssize_t __real_preadv64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
+ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
 int __real_fallocate64(int fd, int mode, off_t off, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len);
 int __real_fdatasync(int fd);
@@ -77,6 +83,20 @@ ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int iovcnt, off_t off)
 ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int iovcnt, off_t off)
 {
     return transfer_some(__real_pwritev64, fd, iov, iovcnt, off);
+}
+
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
+{
+    calls.now_calls++;
+    errno = calls.now_error;
+    return errno ? -1 : __real_preadv64v2(fd, iov, iovcnt, off, flags);
+}
+
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags)
+{
+    calls.now_calls++;
+    errno = calls.now_error;
+    return errno ? -1 : __real_pwritev64v2(fd, iov, iovcnt, off, flags);
 }
 
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
@@ -408,35 +428,75 @@ static void test_drop_cache(Fixture *fix, gconstpointer data)
     assert_content(fix, bytes, sizeof(bytes));
 }
 
-static int submit_result;
-
-static void on_done(VhdIo *io, int result)
+/* Two pieces of what lies in the page cache, in one call. */
+static void test_read_now(Fixture *fix, gconstpointer data)
 {
-    (void)io;
-    submit_result = result;
+    int refusal = GPOINTER_TO_INT(data);
+    uint8_t bytes[8192], in[8192];
+    struct iovec iov[] = {{in, 100}, {in + 100, sizeof(in) - 100}};
+
+    fill(bytes, sizeof(bytes));
+    g_assert_cmpint(vhd_file_write(fix->file, VHD_IO_DATA, 0, bytes, sizeof(bytes)), ==, 0);
+    calls.now_error = refusal;
+    calls.now_calls = 0;
+    if (refusal) {
+        g_assert_cmpint(vhd_file_readv_now(fix->file, VHD_IO_DATA, 0, iov, 2), ==, -EAGAIN);
+        g_assert_cmpint(vhd_file_readv_now(fix->file, VHD_IO_DATA, 0, iov, 2), ==, -EAGAIN);
+        /* A file system that does not know it is asked once. */
+        g_assert_cmpuint(calls.now_calls, ==, refusal == EOPNOTSUPP ? 1 : 2);
+        return;
+    }
+    if (vhd_file_readv_now(fix->file, VHD_IO_DATA, 0, iov, 2) != 0 && errno == EOPNOTSUPP) {
+        g_test_skip("this file system reads nothing without waiting");
+        return;
+    }
+    memset(in, 0, sizeof(in));
+    calls.now_calls = 0;
+    g_assert_cmpint(vhd_file_readv_now(fix->file, VHD_IO_DATA, 0, iov, 2), ==, 0);
+    g_assert_cmpmem(in, sizeof(in), bytes, sizeof(bytes));
+    g_assert_cmpuint(calls.now_calls, ==, 1);
+    /* The end of the file, and offsets beyond what there is, are not for this call to judge. */
+    g_assert_cmpint(vhd_file_readv_now(fix->file, VHD_IO_DATA, 512, iov, 2), ==, -EAGAIN);
+    g_assert_cmpint(vhd_file_readv_now(fix->file, VHD_IO_DATA, UINT64_MAX, iov, 2), ==, -EAGAIN);
 }
 
-static int submit(VhdFile *file, VhdIoOp op, uint64_t off, void *buf, size_t len)
+static int write_now(Fixture *fix, uint64_t off, const uint8_t *bytes, size_t len)
 {
-    struct iovec iov = {buf, len};
-    VhdIo io = {.op = op, .off = off, .iov = &iov, .iovcnt = 1, .done = on_done};
+    struct iovec iov[] = {{(void *)(uintptr_t)bytes, 100},
+                          {(void *)(uintptr_t)(bytes + 100), len - 100}};
 
-    submit_result = 1;
-    vhd_file_submit(file, &io);
-    return submit_result;
+    return vhd_file_writev_now(fix->file, VHD_IO_DATA, off, iov, 2);
 }
 
-static void test_submit(Fixture *fix, gconstpointer data)
+/* Where the file system does not know such writes, whole pages are written all the same. */
+static void test_write_now(Fixture *fix, gconstpointer data)
 {
-    char out[] = "abc", in[4] = "";
+    uint8_t bytes[16384], more[8192];
 
     (void)data;
-    g_assert_cmpint(submit(fix->file, VHD_IO_OP_WRITE, 5, out, sizeof(out)), ==, 0);
-    g_assert_cmpint(submit(fix->file, VHD_IO_OP_READ, 5, in, sizeof(in)), ==, 0);
-    g_assert_cmpstr(in, ==, "abc");
-    g_assert_cmpint(submit(fix->file, VHD_IO_OP_READ, 6, in, sizeof(in)), ==, -ENODATA);
-    calls.barrier_error = EIO;
-    g_assert_cmpint(submit(fix->file, VHD_IO_OP_BARRIER, 0, NULL, 0), ==, -EIO);
+    fill(bytes, sizeof(bytes));
+    fill(more, sizeof(more));
+    g_assert_cmpint(vhd_file_write(fix->file, VHD_IO_DATA, 0, bytes, sizeof(bytes)), ==, 0);
+    calls.now_error = EAGAIN;
+    g_assert_cmpint(write_now(fix, 4096, more, sizeof(more)), ==, -EAGAIN);
+    assert_content(fix, bytes, sizeof(bytes));
+    calls.now_error = EOPNOTSUPP;
+    calls.now_calls = 0;
+    g_assert_cmpint(write_now(fix, 4096, more, sizeof(more)), ==, 0);
+    memcpy(bytes + 4096, more, sizeof(more));
+    assert_content(fix, bytes, sizeof(bytes));
+    /* Parts of pages may have to be read first. */
+    fill(more, sizeof(more));
+    g_assert_cmpint(write_now(fix, 512, more, 4096), ==, -EAGAIN);
+    g_assert_cmpint(write_now(fix, 4096, more, 4096 + 512), ==, -EAGAIN);
+    assert_content(fix, bytes, sizeof(bytes));
+    g_assert_cmpuint(calls.now_calls, ==, 1);
+    /* Short or failed: for the one that waits to find out. */
+    calls.at_most = 1000;
+    g_assert_cmpint(write_now(fix, 4096, more, sizeof(more)), ==, -EAGAIN);
+    calls.at_most = 0;
+    calls.fail_error = ENOSPC;
+    g_assert_cmpint(write_now(fix, 4096, more, sizeof(more)), ==, -EAGAIN);
 }
 
 static void add(const char *path, int error, void (*test)(Fixture *fix, gconstpointer data))
@@ -462,6 +522,9 @@ int main(int argc, char **argv)
     add("/file/claim/error", 0, test_claim_error);
     add("/file/next-data", 0, test_next_data);
     add("/file/drop-cache", 0, test_drop_cache);
-    add("/file/submit", 0, test_submit);
+    add("/file/now/read", 0, test_read_now);
+    add("/file/now/read-later", EAGAIN, test_read_now);
+    add("/file/now/read-unknown", EOPNOTSUPP, test_read_now);
+    add("/file/now/write", 0, test_write_now);
     return g_test_run();
 }
