@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
- * What tcmu-runner loads. nr_threads is 0: callbacks submit to the disk, whose workers complete the
- * command. Nothing behind `unmap` is set, so that 1.5.0 to 1.5.3, whose structure is shorter there,
- * can load it too.
+ * What tcmu-runner loads. nr_threads is 0: handle_cmd does at once what needs no waiting, callbacks
+ * submit the rest to the disk, whose workers complete the command. Nothing behind `unmap` is set,
+ * so that 1.5.0 to 1.5.3, whose structure is shorter there, can load it too.
  */
 #include <errno.h>
 #include <inttypes.h>

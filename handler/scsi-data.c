@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /* Commands that move or change blocks. */
+#include <limits.h>
+
 #include "handler/carry.h"
 #include "handler/command.h"
 #include "handler/iovecs.h"
@@ -22,6 +24,24 @@ static void widen(ScsiCommand *command)
     command->lib->cdb = cdb;
 }
 
+/* What needs no waiting is done here, where the host tells the kernel of a whole batch of commands
+ * at once. False: it is to go through the host to a thread of the disk's. */
+static bool try_at_once(ScsiCommand *command, uint64_t bytes)
+{
+    const uint8_t *cdb = command->cdb;
+    bool writes = (cdb[0] & 0x1f) == SCSI_WRITE_6;
+    VhdRequest request = {
+        .op = writes ? VHD_OP_WRITE : VHD_OP_READ,
+        .fua = cdb[0] >= 0x20 && cdb[1] & SCSI_FUA,
+        .off = command->lba * LUN_BLOCK_BYTES,
+        .len = bytes,
+        .iov = command->lib->iovec,
+        .iovcnt = (int)MIN(command->lib->iov_cnt, INT_MAX),
+    };
+
+    return !request.fua && vhd_disk_try(command->lun->disk, &request);
+}
+
 int scsi_transfer(ScsiCommand *command)
 {
     uint64_t bytes = (uint64_t)command->blocks * LUN_BLOCK_BYTES;
@@ -29,6 +49,8 @@ int scsi_transfer(ScsiCommand *command)
     if (iovecs_bytes(command->lib->iovec, command->lib->iov_cnt) != bytes)
         return TCMU_STS_INVALID_CDB;
     if (command->blocks == 0)
+        return TCMU_STS_OK;
+    if (try_at_once(command, bytes))
         return TCMU_STS_OK;
     if (command->cdb[0] < 0x20 && command->cdb[4] == 0)
         widen(command);

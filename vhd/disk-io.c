@@ -80,9 +80,13 @@ static void zero_fill(Cursor *cursor, uint64_t len)
     }
 }
 
+/* vhd_file_readv and the like. */
+typedef int Transfer(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
+                     int iovcnt);
+
 /* Transfer len bytes between file and where cursor is. One system call, but for iovecs of very many
  * pieces. */
-static int transfer(VhdFile *file, bool write, uint64_t off, uint64_t len, Cursor *cursor)
+static int transfer(Transfer *call, VhdFile *file, uint64_t off, uint64_t len, Cursor *cursor)
 {
     struct iovec slice[IOV_SLICE];
 
@@ -91,8 +95,7 @@ static int transfer(VhdFile *file, bool write, uint64_t off, uint64_t len, Curso
         int count, err;
         uint64_t bytes = cursor_take(cursor, len, slice, &iov, &count);
 
-        err = write ? vhd_file_writev(file, VHD_IO_DATA, off, iov, count)
-                    : vhd_file_readv(file, VHD_IO_DATA, off, iov, count);
+        err = call(file, VHD_IO_DATA, off, iov, count);
         if (err)
             return err;
         off += bytes;
@@ -132,21 +135,42 @@ static int plain_error(int err)
     }
 }
 
-static int io_read(VhdChain *chain, const VhdRequest *request)
+/* What is where; only from memory: -EAGAIN where that does not say. */
+typedef int Find(const VhdDiskLayers *layers, uint64_t sector, uint64_t max_sectors,
+                 VhdExtent *extent);
+
+static int find(const VhdDiskLayers *layers, uint64_t sector, uint64_t max_sectors,
+                VhdExtent *extent)
+{
+    return layers->owners ? vhd_owners_map(layers->owners, sector, max_sectors, extent)
+                          : vhd_chain_map(layers->chain, sector, max_sectors, extent);
+}
+
+static int find_now(const VhdDiskLayers *layers, uint64_t sector, uint64_t max_sectors,
+                    VhdExtent *extent)
+{
+    if (!layers->owners) /* one layer, whose bitmaps say nothing to who reads it */
+        return vhd_chain_map(layers->chain, sector, max_sectors, extent);
+    return vhd_owners_find(layers->owners, sector, max_sectors, extent) ? 0 : -EAGAIN;
+}
+
+static int read_extents(const VhdDiskLayers *layers, const VhdRequest *request, Find *find_extent,
+                        Transfer *call)
 {
     uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
     Cursor cursor = {.iov = request->iov};
 
     while (left > 0) {
         VhdExtent extent;
-        int err = vhd_chain_map(chain, sector, left, &extent);
+        int err = find_extent(layers, sector, left, &extent);
 
         if (err)
             return err;
         if (extent.layer < 0)
             zero_fill(&cursor, extent.sectors * VHD_SECTOR_BYTES);
         else
-            err = transfer(vhd_image_file(vhd_chain_layer(chain, (unsigned)extent.layer)), false,
+            err = transfer(call,
+                           vhd_image_file(vhd_chain_layer(layers->chain, (unsigned)extent.layer)),
                            extent.off, extent.sectors * VHD_SECTOR_BYTES, &cursor);
         if (err)
             return err;
@@ -156,34 +180,53 @@ static int io_read(VhdChain *chain, const VhdRequest *request)
     return 0;
 }
 
-/* Write len bytes from where cursor is. */
-static int io_write(VhdImage *image, uint64_t off, uint64_t len, Cursor cursor)
+static int io_read(const VhdDiskLayers *layers, const VhdRequest *request)
 {
+    return read_extents(layers, request, find, vhd_file_readv);
+}
+
+/* Write what write has a place for. */
+static int write_placed(const VhdDiskLayers *layers, const VhdImageWrite *write, Transfer *call,
+                        Cursor *cursor)
+{
+    VhdImage *image = vhd_chain_layer(layers->chain, 0);
+    int err = transfer(call, vhd_image_file(image), write->off,
+                       (uint64_t)write->sectors * VHD_SECTOR_BYTES, cursor);
+    int end_err = vhd_image_end_write(image, write, err == 0);
+
+    if (err || end_err)
+        return err ? err : end_err;
+    if (layers->owners && write->publish)
+        vhd_owners_take(layers->owners, write->sector, write->sectors);
+    return 0;
+}
+
+/* Write len bytes from where cursor is. */
+static int io_write(const VhdDiskLayers *layers, uint64_t off, uint64_t len, Cursor cursor)
+{
+    VhdImage *image = vhd_chain_layer(layers->chain, 0);
     uint64_t sector = off / VHD_SECTOR_BYTES, left = len / VHD_SECTOR_BYTES;
 
     while (left > 0) {
         VhdImageWrite write;
-        int err = vhd_image_begin_write(image, sector, left, &write), end_err;
+        int err = vhd_image_begin_write(image, sector, left, &write);
 
+        if (!err)
+            err = write_placed(layers, &write, vhd_file_writev, &cursor);
         if (err)
             return err;
-        err = transfer(vhd_image_file(image), true, write.off,
-                       (uint64_t)write.sectors * VHD_SECTOR_BYTES, &cursor);
-        end_err = vhd_image_end_write(image, &write, err == 0);
-        if (err || end_err)
-            return err ? err : end_err;
         sector += write.sectors;
         left -= write.sectors;
     }
     return 0;
 }
 
-static int read_piece(VhdChain *chain, uint64_t off, uint8_t *buffer, size_t len)
+static int read_piece(const VhdDiskLayers *layers, uint64_t off, uint8_t *buffer, size_t len)
 {
     struct iovec iov = {buffer, len};
     VhdRequest piece = {.op = VHD_OP_READ, .off = off, .len = len, .iov = &iov, .iovcnt = 1};
 
-    return plain_error(io_read(chain, &piece));
+    return plain_error(io_read(layers, &piece));
 }
 
 /* The number of bytes at the beginning of data that equal those at cursor; moves on by them. */
@@ -212,13 +255,13 @@ static size_t same_bytes(Cursor *cursor, const uint8_t *data, size_t len)
 }
 
 /* 0: all equal; -EILSEQ: request->same of them are. */
-static int compare(VhdChain *chain, VhdRequest *request, uint8_t *buffer)
+static int compare(const VhdDiskLayers *layers, VhdRequest *request, uint8_t *buffer)
 {
     Cursor cursor = {.iov = request->iov};
 
     while (request->same < request->len) {
         size_t bytes = (size_t)MIN(request->len - request->same, UPDATE_BYTES), same;
-        int err = read_piece(chain, request->off + request->same, buffer, bytes);
+        int err = read_piece(layers, request->off + request->same, buffer, bytes);
 
         if (err)
             return err;
@@ -230,15 +273,15 @@ static int compare(VhdChain *chain, VhdRequest *request, uint8_t *buffer)
     return 0;
 }
 
-static int io_compare_and_write(VhdChain *chain, VhdRequest *request, uint8_t *buffer)
+static int io_compare_and_write(const VhdDiskLayers *layers, VhdRequest *request, uint8_t *buffer)
 {
     Cursor cursor = {.iov = request->iov};
-    int err = compare(chain, request, buffer);
+    int err = compare(layers, request, buffer);
 
     if (err)
         return err;
     cursor_skip(&cursor, request->len);
-    return plain_error(io_write(vhd_chain_layer(chain, 0), request->off, request->len, cursor));
+    return plain_error(io_write(layers, request->off, request->len, cursor));
 }
 
 /* buffer |= the next len bytes at cursor */
@@ -259,19 +302,18 @@ static void or_bytes(Cursor *cursor, uint8_t *buffer, size_t len)
     }
 }
 
-static int io_or_write(VhdChain *chain, const VhdRequest *request, uint8_t *buffer)
+static int io_or_write(const VhdDiskLayers *layers, const VhdRequest *request, uint8_t *buffer)
 {
     Cursor cursor = {.iov = request->iov};
 
     for (uint64_t done = 0; done < request->len;) {
         struct iovec iov = {buffer, (size_t)MIN(request->len - done, UPDATE_BYTES)};
-        int err = read_piece(chain, request->off + done, buffer, iov.iov_len);
+        int err = read_piece(layers, request->off + done, buffer, iov.iov_len);
 
         if (err)
             return err;
         or_bytes(&cursor, buffer, iov.iov_len);
-        err = io_write(vhd_chain_layer(chain, 0), request->off + done, iov.iov_len,
-                       (Cursor){.iov = &iov});
+        err = io_write(layers, request->off + done, iov.iov_len, (Cursor){.iov = &iov});
         if (err)
             return plain_error(err);
         done += iov.iov_len;
@@ -281,26 +323,26 @@ static int io_or_write(VhdChain *chain, const VhdRequest *request, uint8_t *buff
 
 /* What reads before it writes, with errors as VhdRequest.done has them. The range is held against
  * all other writes meanwhile. */
-static int io_update(VhdChain *chain, VhdRequest *request)
+static int io_update(const VhdDiskLayers *layers, VhdRequest *request)
 {
     uint8_t *buffer = g_try_malloc((gsize)MIN(request->len, UPDATE_BYTES));
     int err = -ENOMEM;
 
     if (buffer)
-        err = request->op == VHD_OP_OR_WRITE ? io_or_write(chain, request, buffer)
-                                             : io_compare_and_write(chain, request, buffer);
+        err = request->op == VHD_OP_OR_WRITE ? io_or_write(layers, request, buffer)
+                                             : io_compare_and_write(layers, request, buffer);
     g_free(buffer);
     return err;
 }
 
-static int io_status(VhdChain *chain, VhdRequest *request)
+static int io_status(const VhdDiskLayers *layers, VhdRequest *request)
 {
     uint64_t sector = request->off / VHD_SECTOR_BYTES, left = request->len / VHD_SECTOR_BYTES;
 
     for (unsigned looked = 0; left > 0 && looked < STATUS_EXTENTS; looked++) {
         VhdDiskRun *last = request->run_count ? &request->runs[request->run_count - 1] : NULL;
         VhdExtent extent;
-        int err = vhd_chain_map(chain, sector, left, &extent);
+        int err = vhd_chain_map(layers->chain, sector, left, &extent);
 
         if (err)
             return err;
@@ -317,34 +359,62 @@ static int io_status(VhdChain *chain, VhdRequest *request)
     return 0;
 }
 
-static int run(VhdChain *chain, VhdRequest *request)
+static int io_write_zeroes(const VhdDiskLayers *layers, uint64_t sector, uint64_t sectors)
 {
-    VhdImage *top = vhd_chain_layer(chain, 0);
+    int err = vhd_image_write_zeroes(vhd_chain_layer(layers->chain, 0), sector, sectors);
+
+    if (layers->owners)
+        (err ? vhd_owners_forget : vhd_owners_take)(layers->owners, sector, sectors);
+    return err;
+}
+
+static int run(const VhdDiskLayers *layers, VhdRequest *request)
+{
     uint64_t sector = request->off / VHD_SECTOR_BYTES, sectors = request->len / VHD_SECTOR_BYTES;
 
     switch (request->op) {
     case VHD_OP_READ:
-        return io_read(chain, request);
+        return io_read(layers, request);
     case VHD_OP_WRITE:
-        return io_write(top, request->off, request->len, (Cursor){.iov = request->iov});
+        return io_write(layers, request->off, request->len, (Cursor){.iov = request->iov});
     case VHD_OP_WRITE_ZEROES:
-        return vhd_image_write_zeroes(top, sector, sectors);
-    case VHD_OP_UNMAP:
-        return vhd_image_unmap(top, sector, sectors);
+        return io_write_zeroes(layers, sector, sectors);
+    case VHD_OP_UNMAP: /* of a child: which layer has a sector stays as it is */
+        return vhd_image_unmap(vhd_chain_layer(layers->chain, 0), sector, sectors);
     case VHD_OP_FLUSH:
-        return vhd_disk_io_flush(chain);
+        return vhd_disk_io_flush(layers->chain);
     case VHD_OP_STATUS:
-        return io_status(chain, request);
+        return io_status(layers, request);
     default:
         return -EINVAL;
     }
 }
 
-int vhd_disk_io(VhdChain *chain, VhdRequest *request)
+int vhd_disk_io(const VhdDiskLayers *layers, VhdRequest *request)
 {
     if (request->op == VHD_OP_COMPARE_AND_WRITE || request->op == VHD_OP_OR_WRITE)
-        return io_update(chain, request);
-    return plain_error(run(chain, request));
+        return io_update(layers, request);
+    return plain_error(run(layers, request));
+}
+
+static int write_now(const VhdDiskLayers *layers, const VhdRequest *request)
+{
+    Cursor cursor = {.iov = request->iov};
+    VhdImageWrite write;
+    int err = vhd_image_begin_write_now(vhd_chain_layer(layers->chain, 0),
+                                        request->off / VHD_SECTOR_BYTES,
+                                        request->len / VHD_SECTOR_BYTES, &write);
+
+    return err ? err : write_placed(layers, &write, vhd_file_writev_now, &cursor);
+}
+
+int vhd_disk_io_now(const VhdDiskLayers *layers, const VhdRequest *request)
+{
+    int err = request->op == VHD_OP_READ
+                  ? read_extents(layers, request, find_now, vhd_file_readv_now)
+                  : write_now(layers, request);
+
+    return err ? -EAGAIN : 0;
 }
 
 int vhd_disk_io_flush(VhdChain *chain)

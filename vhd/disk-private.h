@@ -2,6 +2,7 @@
 /* The inside of a disk, for disk.c, disk-io.c and their tests. */
 #pragma once
 
+#include "vhd/chain-owners.h"
 #include "vhd/chain.h"
 #include "vhd/disk.h"
 
@@ -24,8 +25,18 @@ VhdDisk *vhd_disk_open_bounded(const VhdDiskOptions *options, const VhdDiskBound
 /* ---- disk-io.c: a request over a chain, in the calling thread. Ranges, alignment and iovecs have
  * been checked. All return 0 or -errno as VhdRequest.done says. */
 
+typedef struct VhdDiskLayers {
+    VhdChain *chain;
+    VhdOwners
+        *owners; /* of its pages; NULL: layer 0 is no differencing image, or a test wants none */
+} VhdDiskLayers;
+
 /* Do what request says, without what fua asks for; fills its same and runs. */
-int vhd_disk_io(VhdChain *chain, VhdRequest *request);
+int vhd_disk_io(const VhdDiskLayers *layers, VhdRequest *request);
+
+/* Do a READ or a WRITE without waiting for a device, for metadata or for a flush: 0, or -EAGAIN
+ * where that cannot be, for whatever reason; a part may have been transferred then. */
+int vhd_disk_io_now(const VhdDiskLayers *layers, const VhdRequest *request);
 
 /* Flush layer 0, if it is writable. */
 int vhd_disk_io_flush(VhdChain *chain);

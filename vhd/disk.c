@@ -8,6 +8,21 @@
 #include "vhd/error.h"
 #include "vhd/timer.h"
 
+/*
+ * What vhd_disk_try has learnt of one kind of request. A read that is not in the page cache begins
+ * to be read in the very call that then says so, which costs the thread that asks as much as the
+ * read; a write may have to wait for a lock of the file system's. So when some in a row have
+ * missed, the next ones, twice as many each time, are not tried.
+ */
+typedef struct Attempts {
+    unsigned misses; /* one after the other */
+    unsigned pass;   /* so many are not tried */
+} Attempts;
+
+#define MISSES_FEW    3u               /* that cost nothing yet */
+#define MISSES_MOST   (MISSES_FEW + 5) /* that still double what is passed over */
+#define SLOW_WRITE_US 2000             /* a miss, though it was done */
+
 struct VhdDisk {
     /* Fixed once open. */
     char *path;
@@ -18,16 +33,18 @@ struct VhdDisk {
     void *log_data;
     VhdWorkers *workers; /* own lock; a leaf */
     VhdTimer timer;      /* own lock; a leaf; registered if writable */
+    VhdDiskLayers layers;
 
     /* Protects all below. No other lock is taken under it, no I/O done, no callback called. */
     pthread_mutex_t lock;
     pthread_cond_t drained; /* in_flight became 0 */
-    VhdChain *chain;        /* requests hold a reference of their own */
     VhdRanges ranges;
-    unsigned in_flight; /* requests whose done has not returned, and the flush job */
-    VhdJob flush_job;   /* in the background */
-    bool flushing;      /* flush_job is queued or runs */
-    bool flush_failed;  /* said so */
+    Attempts reads, writes; /* of vhd_disk_try */
+    unsigned discards;      /* UNMAP and WRITE_ZEROES in flight */
+    unsigned in_flight;     /* requests whose done has not returned, and the flush job */
+    VhdJob flush_job;       /* in the background */
+    bool flushing;          /* flush_job is queued or runs */
+    bool flush_failed;      /* said so */
 };
 
 static void disk_log(VhdDisk *disk, int level, const char *text)
@@ -36,21 +53,22 @@ static void disk_log(VhdDisk *disk, int level, const char *text)
         disk->log(disk->log_data, level, text);
 }
 
-static VhdChain *get_chain(VhdDisk *disk)
+static VhdImage *top_of(VhdDisk *disk)
 {
-    VhdChain *chain;
+    return vhd_chain_layer(disk->layers.chain, 0);
+}
 
-    pthread_mutex_lock(&disk->lock);
-    chain = vhd_chain_ref(disk->chain);
-    pthread_mutex_unlock(&disk->lock);
-    return chain;
+/* One request less is in flight. */
+static void leave_locked(VhdDisk *disk)
+{
+    if (--disk->in_flight == 0)
+        pthread_cond_broadcast(&disk->drained);
 }
 
 static void leave(VhdDisk *disk)
 {
     pthread_mutex_lock(&disk->lock);
-    if (--disk->in_flight == 0)
-        pthread_cond_broadcast(&disk->drained);
+    leave_locked(disk);
     pthread_mutex_unlock(&disk->lock);
 }
 
@@ -68,6 +86,12 @@ static bool changes(VhdOp op)
     default:
         return false;
     }
+}
+
+/* Whether op makes holes, for which file systems keep writes away. */
+static bool discards(VhdOp op)
+{
+    return op == VHD_OP_UNMAP || op == VHD_OP_WRITE_ZEROES;
 }
 
 /* Whether request has what its op wants beside the range: iovecs of exactly its length, room for
@@ -98,8 +122,10 @@ static bool fits(const VhdRequest *request)
 }
 
 /* 0, or why request cannot be done at all. */
-static int judge(const VhdDisk *disk, const VhdRequest *request, uint64_t disk_bytes)
+static int judge(const VhdDisk *disk, const VhdRequest *request)
 {
+    uint64_t disk_bytes = vhd_chain_sectors(disk->layers.chain) * VHD_SECTOR_BYTES;
+
     if (request->op == VHD_OP_FLUSH)
         return 0;
     if (request->op > VHD_OP_STATUS || request->off > disk_bytes ||
@@ -127,32 +153,34 @@ static VhdRangeKind range_kind(VhdOp op)
     }
 }
 
-/* After a change: make it durable where it has to be, and keep the dirt within bounds. Whoever
- * passes a bound waits for the flush: that is what slows a writer down to the speed of the disk
- * below. */
-static int settle(VhdDisk *disk, VhdChain *chain, const VhdRequest *request)
+static bool is_too_dirty(VhdDisk *disk)
 {
     VhdImageDirt dirt;
 
-    if (request->fua || disk->cache == VHD_CACHE_WRITETHROUGH)
-        return vhd_disk_io_flush(chain);
-    vhd_image_dirt(vhd_chain_layer(chain, 0), &dirt);
-    if (dirt.data_bytes > disk->bounds.data_bytes || dirt.entries > disk->bounds.entries)
-        return vhd_disk_io_flush(chain);
+    vhd_image_dirt(top_of(disk), &dirt);
+    return dirt.data_bytes > disk->bounds.data_bytes || dirt.entries > disk->bounds.entries;
+}
+
+/* After a change: make it durable where it has to be, and keep the dirt within bounds. Whoever
+ * passes a bound waits for the flush: that is what slows a writer down to the speed of the disk
+ * below. */
+static int settle(VhdDisk *disk, const VhdRequest *request)
+{
+    if (request->fua || disk->cache == VHD_CACHE_WRITETHROUGH || is_too_dirty(disk))
+        return vhd_disk_io_flush(disk->layers.chain);
     return 0;
 }
 
 static int execute(VhdDisk *disk, VhdRequest *request)
 {
-    VhdChain *chain = request->priv.chain;
     int err = request->priv.refusal;
 
     if (err || (request->len == 0 && request->op != VHD_OP_FLUSH))
         return err;
-    if (changes(request->op) && vhd_image_failed(vhd_chain_layer(chain, 0)))
+    if (changes(request->op) && vhd_image_failed(top_of(disk)))
         return -EIO;
-    err = vhd_disk_io(chain, request);
-    return err == 0 && changes(request->op) ? settle(disk, chain, request) : err;
+    err = vhd_disk_io(&disk->layers, request);
+    return err == 0 && changes(request->op) ? settle(disk, request) : err;
 }
 
 /* Collect the jobs of requests that may run now. */
@@ -166,21 +194,40 @@ static void collect_job(VhdRange *range, void *data)
     *tail = &request->priv.job.next;
 }
 
+/* Take out the range of a request that has ended; returns the jobs that waited for it alone. */
+static VhdJob *remove_range_locked(VhdDisk *disk, VhdRange *range)
+{
+    VhdJob *runnable = NULL, **tail = &runnable;
+
+    vhd_ranges_remove(&disk->ranges, range, collect_job, &tail);
+    return runnable;
+}
+
+static VhdRange range_of(VhdRequest *request)
+{
+    return (VhdRange){
+        .kind = range_kind(request->op),
+        .sector = request->off / VHD_SECTOR_BYTES,
+        .sectors = request->len / VHD_SECTOR_BYTES,
+        .owner = request,
+    };
+}
+
 static void run_request(void *data)
 {
     VhdRequest *request = data;
     VhdDisk *disk = request->priv.disk;
-    VhdChain *chain = request->priv.chain;
     int result = execute(disk, request);
-    VhdJob *runnable = NULL, **tail = &runnable;
 
     if (request->priv.ranged) {
+        VhdJob *runnable;
+
         pthread_mutex_lock(&disk->lock);
-        vhd_ranges_remove(&disk->ranges, &request->priv.range, collect_job, &tail);
+        disk->discards -= discards(request->op);
+        runnable = remove_range_locked(disk, &request->priv.range);
         pthread_mutex_unlock(&disk->lock);
         vhd_workers_push(disk->workers, runnable);
     }
-    vhd_chain_unref(chain);
     request->done(request, result);
     leave(disk);
 }
@@ -193,19 +240,14 @@ void vhd_disk_submit(VhdDisk *disk, VhdRequest *request)
     request->run_count = 0;
     request->priv.disk = disk;
     request->priv.job = (VhdJob){.run = run_request, .data = request};
-    pthread_mutex_lock(&disk->lock);
-    disk->in_flight++;
-    request->priv.chain = vhd_chain_ref(disk->chain);
-    request->priv.refusal = judge(disk, request, vhd_chain_sectors(disk->chain) * VHD_SECTOR_BYTES);
+    request->priv.refusal = judge(disk, request);
     request->priv.ranged =
         request->priv.refusal == 0 && request->op != VHD_OP_FLUSH && request->len > 0;
+    request->priv.range = range_of(request);
+    pthread_mutex_lock(&disk->lock);
+    disk->in_flight++;
     if (request->priv.ranged) {
-        request->priv.range = (VhdRange){
-            .kind = range_kind(request->op),
-            .sector = request->off / VHD_SECTOR_BYTES,
-            .sectors = request->len / VHD_SECTOR_BYTES,
-            .owner = request,
-        };
+        disk->discards += discards(request->op);
         runnable = vhd_ranges_add(&disk->ranges, &request->priv.range);
     }
     pthread_mutex_unlock(&disk->lock);
@@ -214,16 +256,79 @@ void vhd_disk_submit(VhdDisk *disk, VhdRequest *request)
         vhd_workers_push(disk->workers, &request->priv.job);
 }
 
+/* Without a worker */
+
+/* Whether the submitting thread may try it. */
+static bool may_try(VhdDisk *disk, const VhdRequest *request)
+{
+    if (request->len == 0 || request->len > VHD_DISK_TRY_BYTES || judge(disk, request) != 0)
+        return false;
+    if (request->op == VHD_OP_READ)
+        return true;
+    return request->op == VHD_OP_WRITE && !request->fua && disk->cache == VHD_CACHE_WRITEBACK &&
+           !is_too_dirty(disk);
+}
+
+static bool passes_over(Attempts *attempts)
+{
+    if (attempts->pass == 0)
+        return false;
+    attempts->pass--;
+    return true;
+}
+
+static void note_attempt(Attempts *attempts, bool hit)
+{
+    attempts->misses = hit ? 0 : MIN(attempts->misses + 1, MISSES_MOST);
+    attempts->pass = attempts->misses > MISSES_FEW ? 1u << (attempts->misses - MISSES_FEW) : 0;
+}
+
+/* Whether it went as it should in a thread that others wait for. */
+static bool attempt(VhdDisk *disk, const VhdRequest *request, bool *done)
+{
+    gint64 start_us = request->op == VHD_OP_WRITE ? g_get_monotonic_time() : 0;
+
+    *done = vhd_disk_io_now(&disk->layers, request) == 0;
+    return *done && (start_us == 0 || g_get_monotonic_time() - start_us < SLOW_WRITE_US);
+}
+
+bool vhd_disk_try(VhdDisk *disk, VhdRequest *request)
+{
+    Attempts *attempts = request->op == VHD_OP_READ ? &disk->reads : &disk->writes;
+    VhdRange *range = &request->priv.range;
+    VhdJob *waiting = NULL;
+    bool done = false, hit;
+
+    if (!may_try(disk, request))
+        return false;
+    *range = range_of(request);
+    pthread_mutex_lock(&disk->lock);
+    /* Giving back space takes long, and writes wait for it in the file system. */
+    if (!(request->op == VHD_OP_WRITE && disk->discards > 0) && !passes_over(attempts)) {
+        disk->in_flight++;
+        if (vhd_ranges_add(&disk->ranges, range)) {
+            pthread_mutex_unlock(&disk->lock);
+            hit = attempt(disk, request, &done);
+            pthread_mutex_lock(&disk->lock);
+            note_attempt(attempts, hit);
+        }
+        waiting = remove_range_locked(disk, range);
+        leave_locked(disk);
+    }
+    pthread_mutex_unlock(&disk->lock);
+    if (waiting)
+        vhd_workers_push(disk->workers, waiting);
+    return done;
+}
+
 /* The flush in the background */
 
 static void run_flush(void *data)
 {
     VhdDisk *disk = data;
-    VhdChain *chain = get_chain(disk);
-    int err = vhd_disk_io_flush(chain);
+    int err = vhd_disk_io_flush(disk->layers.chain);
     bool report;
 
-    vhd_chain_unref(chain);
     pthread_mutex_lock(&disk->lock);
     disk->flushing = false;
     report = err && !disk->flush_failed;
@@ -240,8 +345,7 @@ static void run_flush(void *data)
 static void tick(void *data)
 {
     VhdDisk *disk = data;
-    VhdChain *chain = get_chain(disk);
-    VhdImage *top = vhd_chain_layer(chain, 0);
+    VhdImage *top = top_of(disk);
     uint64_t now_us = (uint64_t)g_get_monotonic_time();
     VhdImageDirt dirt;
     bool start;
@@ -250,7 +354,6 @@ static void tick(void *data)
     start = dirt.oldest_us != 0 &&
             dirt.oldest_us + disk->bounds.age_ms * UINT64_C(1000) <= now_us &&
             !vhd_image_failed(top);
-    vhd_chain_unref(chain);
     pthread_mutex_lock(&disk->lock);
     start = start && !disk->flushing;
     if (start) {
@@ -306,7 +409,7 @@ static VhdDisk *new_disk(const VhdDiskOptions *options, const VhdDiskBounds *bou
     disk->timer = (VhdTimer){.tick = tick, .data = disk, .period_ms = bounds->tick_ms};
     disk->flush_job = (VhdJob){.run = run_flush, .data = disk};
     disk->ranges.block_sectors = vhd_image_layout(top)->block_sectors;
-    disk->chain = chain;
+    disk->layers.chain = chain;
     pthread_mutex_init(&disk->lock, NULL);
     pthread_cond_init(&disk->drained, NULL);
     return disk;
@@ -316,11 +419,31 @@ static void free_disk(VhdDisk *disk)
 {
     if (disk->workers)
         vhd_workers_free(disk->workers);
-    vhd_chain_unref(disk->chain);
+    vhd_owners_free(disk->layers.owners);
+    vhd_chain_unref(disk->layers.chain);
     pthread_cond_destroy(&disk->drained);
     pthread_mutex_destroy(&disk->lock);
     g_free(disk->path);
     g_free(disk);
+}
+
+static bool is_child(VhdDisk *disk)
+{
+    return vhd_image_layout(top_of(disk))->type == VHD_TYPE_DIFFERENCING;
+}
+
+/* 0 or -errno. */
+static int start(VhdDisk *disk)
+{
+    if (is_child(disk)) {
+        disk->layers.owners = vhd_owners_new(disk->layers.chain);
+        if (!disk->layers.owners)
+            return -ENOMEM;
+    }
+    disk->workers = vhd_workers_new(VHD_DISK_THREADS);
+    if (!disk->workers)
+        return -errno;
+    return disk->writable ? vhd_timer_add(&disk->timer) : 0;
 }
 
 VhdDisk *vhd_disk_open_bounded(const VhdDiskOptions *options, const VhdDiskBounds *bounds,
@@ -330,18 +453,14 @@ VhdDisk *vhd_disk_open_bounded(const VhdDiskOptions *options, const VhdDiskBound
     VhdChainOptions chained = chain_options(options, &log_data);
     VhdChain *chain = vhd_chain_open(options->path, &chained, error);
     VhdDisk *disk;
-    int err = 0;
+    int err;
 
     if (!chain)
         return NULL;
     disk = new_disk(options, bounds, chain);
-    disk->workers = vhd_workers_new(VHD_DISK_THREADS);
-    if (!disk->workers)
-        err = -errno;
-    else if (disk->writable)
-        err = vhd_timer_add(&disk->timer);
+    err = start(disk);
     if (err) {
-        vhd_error_set_errno(error, VHD_ERROR_IO, options->path, "start a thread", -err);
+        vhd_error_set_errno(error, VHD_ERROR_IO, options->path, "serve it", -err);
         free_disk(disk);
         return NULL;
     }
@@ -366,7 +485,7 @@ int vhd_disk_close(VhdDisk *disk)
         pthread_cond_wait(&disk->drained, &disk->lock);
     pthread_mutex_unlock(&disk->lock);
     if (disk->writable)
-        err = vhd_image_finish(vhd_chain_layer(disk->chain, 0));
+        err = vhd_image_finish(top_of(disk));
     free_disk(disk);
     return err;
 }
@@ -414,142 +533,33 @@ bool vhd_disk_probe(const VhdDiskOptions *options, GError **error)
 
 void vhd_disk_info(VhdDisk *disk, VhdDiskInfo *info)
 {
-    VhdChain *chain = get_chain(disk);
-    VhdImage *top = vhd_chain_layer(chain, 0);
+    VhdChain *chain = disk->layers.chain;
+    VhdImage *top = top_of(disk);
 
     *info = (VhdDiskInfo){
         .bytes = vhd_chain_sectors(chain) * VHD_SECTOR_BYTES,
         .depth = vhd_chain_depth(chain),
         .read_only = !disk->writable,
-        .child = vhd_image_layout(top)->type == VHD_TYPE_DIFFERENCING,
+        .child = is_child(disk),
         .sparse = vhd_image_layout(top)->type != VHD_TYPE_FIXED,
         .failed = vhd_image_failed(top),
         .cache = disk->cache,
     };
     memcpy(info->uuid, vhd_image_footer(top)->uuid, sizeof info->uuid);
-    vhd_chain_unref(chain);
 }
 
 char *vhd_disk_describe(VhdDisk *disk)
 {
-    VhdChain *chain = get_chain(disk);
+    VhdChain *chain = disk->layers.chain;
     GString *text = g_string_new(NULL);
 
     for (unsigned i = 0; i < vhd_chain_depth(chain); i++)
         g_string_append_printf(text, "%s%s", i ? " <- " : "",
                                vhd_image_name(vhd_chain_layer(chain, i)));
-    vhd_chain_unref(chain);
     return g_string_free(text, FALSE);
 }
 
 VhdChain *vhd_disk_chain(VhdDisk *disk)
 {
-    return disk->chain;
-}
-
-/* Waiting wrappers */
-
-typedef struct Waiter {
-    pthread_mutex_t lock; /* protects all below; a leaf */
-    pthread_cond_t done;
-    bool is_done;
-    int result;
-} Waiter;
-
-static void wake_waiter(VhdRequest *request, int result)
-{
-    Waiter *waiter = request->data;
-
-    pthread_mutex_lock(&waiter->lock);
-    waiter->result = result;
-    waiter->is_done = true;
-    pthread_cond_signal(&waiter->done);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static int submit_and_wait(VhdDisk *disk, VhdRequest *request)
-{
-    Waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-
-    request->done = wake_waiter;
-    request->data = &waiter;
-    vhd_disk_submit(disk, request);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.is_done)
-        pthread_cond_wait(&waiter.done, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.done);
-    pthread_mutex_destroy(&waiter.lock);
-    return waiter.result;
-}
-
-static uint64_t iov_bytes(const struct iovec *iov, int iovcnt)
-{
-    uint64_t bytes = 0;
-
-    for (int i = 0; i < iovcnt; i++)
-        bytes += iov[i].iov_len;
-    return bytes;
-}
-
-int vhd_disk_readv(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt)
-{
-    VhdRequest request = {
-        .op = VHD_OP_READ,
-        .off = off,
-        .len = iov_bytes(iov, iovcnt),
-        .iov = iov,
-        .iovcnt = iovcnt,
-    };
-
-    return submit_and_wait(disk, &request);
-}
-
-int vhd_disk_writev(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt, bool fua)
-{
-    VhdRequest request = {
-        .op = VHD_OP_WRITE,
-        .fua = fua,
-        .off = off,
-        .len = iov_bytes(iov, iovcnt),
-        .iov = iov,
-        .iovcnt = iovcnt,
-    };
-
-    return submit_and_wait(disk, &request);
-}
-
-int vhd_disk_read(VhdDisk *disk, uint64_t off, void *buf, size_t len)
-{
-    struct iovec iov = {buf, len};
-
-    return vhd_disk_readv(disk, off, &iov, 1);
-}
-
-int vhd_disk_write(VhdDisk *disk, uint64_t off, const void *buf, size_t len, bool fua)
-{
-    struct iovec iov = {(void *)(uintptr_t)buf, len};
-
-    return vhd_disk_writev(disk, off, &iov, 1, fua);
-}
-
-int vhd_disk_flush(VhdDisk *disk)
-{
-    VhdRequest request = {.op = VHD_OP_FLUSH};
-
-    return submit_and_wait(disk, &request);
-}
-
-int vhd_disk_unmap(VhdDisk *disk, uint64_t off, uint64_t len)
-{
-    VhdRequest request = {.op = VHD_OP_UNMAP, .off = off, .len = len};
-
-    return submit_and_wait(disk, &request);
-}
-
-int vhd_disk_write_zeroes(VhdDisk *disk, uint64_t off, uint64_t len, bool fua)
-{
-    VhdRequest request = {.op = VHD_OP_WRITE_ZEROES, .fua = fua, .off = off, .len = len};
-
-    return submit_and_wait(disk, &request);
+    return disk->layers.chain;
 }

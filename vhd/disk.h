@@ -3,7 +3,8 @@
  * A chain as a disk that takes requests: the highest room of the engine, and the only one the
  * handler knows.
  *
- * Requests run in parallel on up to VHD_DISK_THREADS workers, started on demand. Reads are not
+ * Requests run in parallel on up to VHD_DISK_THREADS workers, started on demand; what needs no
+ * waiting may be done in the thread that has it (vhd_disk_try). Reads are not
  * ordered against writes that run at the same time; writes, zeroings and unmaps that overlap run in
  * the order of their arrival. COMPARE_AND_WRITE and OR_WRITE count as one write each: no other
  * comes between their reading and their writing. Offsets and lengths are bytes, multiples of 512.
@@ -18,7 +19,8 @@
 #include "vhd/ranges.h"
 #include "vhd/workers.h"
 
-#define VHD_DISK_THREADS 8
+#define VHD_DISK_THREADS   8
+#define VHD_DISK_TRY_BYTES (64u << 10)
 
 typedef enum VhdDiskCache { VHD_CACHE_WRITEBACK, VHD_CACHE_WRITETHROUGH } VhdDiskCache;
 
@@ -90,7 +92,6 @@ struct VhdRequest {
     void *data; /* the caller's */
     struct {
         struct VhdDisk *disk;
-        struct VhdChain *chain;
         VhdRange range;
         VhdJob job;
         bool ranged;
@@ -132,6 +133,17 @@ char *vhd_disk_describe(VhdDisk *disk);
 /* Start request. Never blocks its caller for I/O, and never calls done on the caller's stack: a
  * done that submits again does not nest. */
 void vhd_disk_submit(VhdDisk *disk, VhdRequest *request);
+
+/*
+ * Do request in the calling thread if that should take no waiting: a READ of what is known and in
+ * the page cache, a WRITE that needs no more than its data to be put there, of at most
+ * VHD_DISK_TRY_BYTES, with nothing in flight that it would have to wait for. A WRITE may still wait
+ * for the file system now and then; where it does, writes are not tried for a while. True: done,
+ * with success; its done is not called. False: not done, though a WRITE may have begun; submit it
+ * before anything that came later. One thread makes all COMPARE_AND_WRITE and the WRITEs that it
+ * tries first: another's might come between the two attempts, and be lost.
+ */
+bool vhd_disk_try(VhdDisk *disk, VhdRequest *request);
 
 /* Waiting wrappers: 0 or -errno. Not from within a done callback. */
 int vhd_disk_readv(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt);

@@ -9,9 +9,15 @@ typedef struct PosixFile {
     int fd;
     int folder_fd;   /* of a created file, else -1 */
     char *temp_name; /* in folder_fd, while the file is not published */
-    /* Atomic: what the file system was found not to do without waiting. */
-    bool reads_wait, writes_wait;
+    /* Atomic, NowWay: what the file system was found to do without waiting. */
+    int read_now, write_now;
 } PosixFile;
+
+typedef enum NowWay {
+    NOW_BY_FLAG, /* RWF_NOWAIT; until it is found out */
+    NOW_PAGES,   /* whole pages, the ordinary way */
+    NOW_NEVER,
+} NowWay;
 
 static inline PosixFile *posix_file(VhdFile *file)
 {

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vhd/file-private.h"
@@ -82,44 +85,62 @@ int posix_write_zeros(int fd, uint64_t off, uint64_t len)
 
 typedef ssize_t TransferNowCall(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
 
-/* All of iov in one call that does not wait, or -EAGAIN: whoever can wait does it again, and tells
- * what is wrong where something is. *waits: this file system does not know how. */
-static int transfer_now(TransferNowCall *call, int fd, uint64_t off, const struct iovec *iov,
-                        int iovcnt, bool *waits)
+static size_t iov_bytes(const struct iovec *iov, int iovcnt)
 {
     size_t bytes = 0;
-    ssize_t n;
 
-    if (off > INT64_MAX || iovcnt > IOV_MAX || __atomic_load_n(waits, __ATOMIC_RELAXED))
-        return -EAGAIN;
     for (int i = 0; i < iovcnt; i++)
         bytes += iov[i].iov_len;
+    return bytes;
+}
+
+/* All of iov in one call with RWF_NOWAIT, or -EAGAIN: whoever can wait does it again, and tells
+ * what is wrong where something is. -EOPNOTSUPP: this file system does not know how. */
+static int transfer_now(TransferNowCall *call, int fd, uint64_t off, const struct iovec *iov,
+                        int iovcnt)
+{
+    ssize_t n;
+
+    if (off > INT64_MAX || iovcnt > IOV_MAX)
+        return -EAGAIN;
     n = call(fd, iov, iovcnt, (off_t)off, RWF_NOWAIT);
     if (n < 0 && errno == EOPNOTSUPP)
-        __atomic_store_n(waits, true, __ATOMIC_RELAXED);
-    return n >= 0 && (size_t)n == bytes ? 0 : -EAGAIN;
+        return -EOPNOTSUPP;
+    return n >= 0 && (size_t)n == iov_bytes(iov, iovcnt) ? 0 : -EAGAIN;
 }
 
 int posix_readv_now(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
                     int iovcnt)
 {
     PosixFile *posix = posix_file(file);
+    int err;
 
     (void)kind;
-    return transfer_now(preadv2, posix->fd, off, iov, iovcnt, &posix->reads_wait);
+    if (__atomic_load_n(&posix->read_now, __ATOMIC_RELAXED) != NOW_BY_FLAG)
+        return -EAGAIN;
+    err = transfer_now(preadv2, posix->fd, off, iov, iovcnt);
+    if (err == -EOPNOTSUPP)
+        __atomic_store_n(&posix->read_now, NOW_NEVER, __ATOMIC_RELAXED);
+    return err ? -EAGAIN : 0;
 }
 
-/*
- * Where the file system knows no write that does not wait (ext4), whole pages go into the page
- * cache the ordinary way: nothing is read from the device for that, and what it may wait for, a
- * transaction or the limit of dirty memory, a thread of the disk's would wait for just as well.
- */
+/* Local file systems whose ordinary writes end in the page cache. Others may ask a server, or a
+ * daemon, and wait for the answer. */
+static NowWay way_without_flag(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) < 0 || fs.f_flags & ST_SYNCHRONOUS)
+        return NOW_NEVER;
+    return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC ? NOW_PAGES : NOW_NEVER;
+}
+
+/* Nothing is read from the device for whole pages. What such a write may wait for all the same: the
+ * lock of the inode, a transaction, the limit of dirty memory. */
 static int write_pages(int fd, uint64_t off, const struct iovec *iov, int iovcnt)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = iov_bytes(iov, iovcnt);
 
-    for (int i = 0; i < iovcnt; i++)
-        bytes += iov[i].iov_len;
     if (off > INT64_MAX || iovcnt > IOV_MAX || off % page || bytes % page)
         return -EAGAIN;
     return pwritev(fd, iov, iovcnt, (off_t)off) == (ssize_t)bytes ? 0 : -EAGAIN;
@@ -129,10 +150,15 @@ int posix_writev_now(VhdFile *file, VhdIoKind kind, uint64_t off, const struct i
                      int iovcnt)
 {
     PosixFile *posix = posix_file(file);
-    int err = transfer_now(pwritev2, posix->fd, off, iov, iovcnt, &posix->writes_wait);
+    int way = __atomic_load_n(&posix->write_now, __ATOMIC_RELAXED), err = -EAGAIN;
 
     (void)kind;
-    if (err && __atomic_load_n(&posix->writes_wait, __ATOMIC_RELAXED))
-        err = write_pages(posix->fd, off, iov, iovcnt);
-    return err;
+    if (way == NOW_BY_FLAG) {
+        err = transfer_now(pwritev2, posix->fd, off, iov, iovcnt);
+        if (err != -EOPNOTSUPP)
+            return err;
+        way = way_without_flag(posix->fd);
+        __atomic_store_n(&posix->write_now, way, __ATOMIC_RELAXED);
+    }
+    return way == NOW_PAGES ? write_pages(posix->fd, off, iov, iovcnt) : -EAGAIN;
 }

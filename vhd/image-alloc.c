@@ -17,6 +17,10 @@
 #include "vhd/bitmap.h"
 #include "vhd/break.h"
 
+/* Records of the pending log that a write which must not wait leaves to others. If those who write
+ * meanwhile take so many, it has to flush at its end after all. */
+#define LOG_SPARE 64
+
 static uint64_t round_up(uint64_t value, uint64_t unit)
 {
     return (value + unit - 1) / unit * unit;
@@ -140,23 +144,46 @@ static int block_for_write_locked(VhdImage *image, uint32_t index, VhdBlock **bl
     return result;
 }
 
-static int place_locked(VhdImage *image, VhdImageWrite *write)
+/* The same without waiting: -EAGAIN where that is not possible. */
+static int block_for_write_now_locked(VhdImage *image, uint32_t index, VhdBlock **block)
+{
+    *block = vhd_block_lookup_locked(image, index);
+    if (*block && ((*block)->state != VHD_BLOCK_READY || !(*block)->published))
+        return -EAGAIN;
+    if (*block) {
+        vhd_block_touch_locked(image, *block);
+        return 0;
+    }
+    return bitmap_get(image->full, index) ? 0 : -EAGAIN;
+}
+
+static void place_locked(VhdImage *image, VhdBlock *block, VhdImageWrite *write)
 {
     uint32_t index = vhd_image_block_of(image, write->sector);
     uint32_t start = (uint32_t)write->sector & (image->layout.block_sectors - 1);
-    VhdBlock *block;
-    if (image->failed)
-        return -EIO;
-    int result = block_for_write_locked(image, index, &block);
-    if (result < 0)
-        return result;
     write->off =
         vhd_image_data_off(image, block ? block->entry : vhd_image_entry(image, index), start);
     write->publish =
         block && (!block->published || !bitmap_all_set(block->bits, start, write->sectors));
-    if (write->publish)
+}
+
+/* Give write, whose sectors are known, its place. */
+static int reserve_place(VhdImage *image, bool now, VhdImageWrite *write)
+{
+    uint32_t index = vhd_image_block_of(image, write->sector);
+    VhdBlock *block = NULL;
+    pthread_mutex_lock(&image->lock);
+    int result = image->failed ? -EIO
+                 : now         ? block_for_write_now_locked(image, index, &block)
+                               : block_for_write_locked(image, index, &block);
+    if (result == 0)
+        place_locked(image, block, write);
+    if (result == 0 && write->publish && now && !vhd_image_log_has_room_locked(image, LOG_SPARE))
+        result = -EAGAIN;
+    if (result == 0 && write->publish)
         block->writers++;
-    return 0;
+    pthread_mutex_unlock(&image->lock);
+    return result;
 }
 
 static int may_write(VhdImage *image, uint64_t sector, uint64_t max_sectors)
@@ -166,8 +193,8 @@ static int may_write(VhdImage *image, uint64_t sector, uint64_t max_sectors)
     return image->writable ? 0 : -EROFS;
 }
 
-int vhd_image_begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors,
-                          VhdImageWrite *write)
+static int begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors, bool now,
+                       VhdImageWrite *write)
 {
     int result = may_write(image, sector, max_sectors);
     if (result < 0)
@@ -180,10 +207,21 @@ int vhd_image_begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors
     }
     uint32_t in_block = (uint32_t)sector & (image->layout.block_sectors - 1);
     write->sectors = (uint32_t)MIN(max_sectors, image->layout.block_sectors - in_block);
-    pthread_mutex_lock(&image->lock);
-    result = place_locked(image, write);
-    pthread_mutex_unlock(&image->lock);
-    return result;
+    if (now && write->sectors < max_sectors)
+        return -EAGAIN;
+    return reserve_place(image, now, write);
+}
+
+int vhd_image_begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors,
+                          VhdImageWrite *write)
+{
+    return begin_write(image, sector, max_sectors, false, write);
+}
+
+int vhd_image_begin_write_now(VhdImage *image, uint64_t sector, uint64_t sectors,
+                              VhdImageWrite *write)
+{
+    return begin_write(image, sector, sectors, true, write);
 }
 
 static void publish_entry_locked(VhdImage *image, VhdBlock *block)
@@ -264,7 +302,8 @@ int vhd_image_end_write(VhdImage *image, const VhdImageWrite *write, bool ok)
 {
     int result = 0;
     pthread_mutex_lock(&image->lock);
-    image->dirty_bytes += (uint64_t)write->sectors * VHD_SECTOR_BYTES;
+    if (ok)
+        image->dirty_bytes += (uint64_t)write->sectors * VHD_SECTOR_BYTES;
     if (write->publish)
         result = end_publishing_locked(image, write, ok);
     pthread_mutex_unlock(&image->lock);

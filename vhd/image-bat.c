@@ -136,7 +136,8 @@ void vhd_image_set_entry_locked(VhdImage *image, uint32_t block, uint32_t entry)
         image->bat_checksum -= vhd_pending_mix(block, vhd_image_entry(image, block));
     if (entry != VHD_BAT_UNUSED)
         image->bat_checksum += vhd_pending_mix(block, entry);
-    image->bat_inverse[block] = ~entry;
+    /* vhd_image_entry may be called without the lock. */
+    __atomic_store_n(&image->bat_inverse[block], ~entry, __ATOMIC_RELAXED);
     g_hash_table_add(image->dirty_bat, GUINT_TO_POINTER(block / ENTRIES_PER_SECTOR));
     vhd_image_note_dirty_locked(image, 1);
 }

@@ -19,6 +19,12 @@ VhdBlock *vhd_block_lookup_locked(VhdImage *image, uint32_t index)
     return g_hash_table_lookup(image->blocks, GUINT_TO_POINTER(index));
 }
 
+void vhd_block_touch_locked(VhdImage *image, VhdBlock *block)
+{
+    g_queue_unlink(&image->lru, &block->lru);
+    g_queue_push_tail_link(&image->lru, &block->lru);
+}
+
 static uint64_t block_cost(const VhdImage *image)
 {
     return sizeof(VhdBlock) + vhd_image_bitmap_bytes(image) + image->layout.bitmap_sectors / 8 + 1;
@@ -60,8 +66,7 @@ static void make_room_locked(VhdImage *image)
         if (is_evictable(block)) {
             vhd_block_drop_locked(image, block);
         } else { /* out of the way: or the next to come would find none but these */
-            g_queue_unlink(&image->lru, &block->lru);
-            g_queue_push_tail_link(&image->lru, &block->lru);
+            vhd_block_touch_locked(image, block);
         }
     }
 }
@@ -129,8 +134,7 @@ int vhd_block_get_locked(VhdImage *image, uint32_t index, VhdBlock **found)
         if (!block)
             break;
         if (block->state == VHD_BLOCK_READY) {
-            g_queue_unlink(&image->lru, &block->lru);
-            g_queue_push_tail_link(&image->lru, &block->lru);
+            vhd_block_touch_locked(image, block);
             return 0;
         }
         pthread_cond_wait(&image->changed, &image->lock);

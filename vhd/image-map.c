@@ -72,3 +72,18 @@ int vhd_image_map(VhdImage *image, uint64_t sector, uint64_t max_sectors, VhdIma
     pthread_mutex_unlock(&image->lock);
     return result;
 }
+
+bool vhd_image_place(VhdImage *image, uint64_t sector, uint64_t *sectors, uint64_t *off)
+{
+    if (image->layout.type == VHD_TYPE_FIXED) {
+        *off = sector * VHD_SECTOR_BYTES;
+        return true;
+    }
+    uint32_t start = (uint32_t)sector & (image->layout.block_sectors - 1);
+    uint32_t entry = vhd_image_entry(image, vhd_image_block_of(image, sector));
+    if (entry == VHD_BAT_UNUSED)
+        return false;
+    *sectors = MIN(*sectors, image->layout.block_sectors - start);
+    *off = vhd_image_data_off(image, entry, start);
+    return true;
+}

@@ -17,9 +17,14 @@
 #include "vhd/break.h"
 #include "vhd/error.h"
 
+bool vhd_image_log_has_room_locked(VhdImage *image, unsigned records)
+{
+    return !image->pending || vhd_pending_room(vhd_pending_store_log(image->pending)) >= records;
+}
+
 int vhd_image_log_room_locked(VhdImage *image, unsigned records)
 {
-    while (image->pending && vhd_pending_room(vhd_pending_store_log(image->pending)) < records) {
+    while (!vhd_image_log_has_room_locked(image, records)) {
         pthread_mutex_unlock(&image->lock);
         int result = vhd_image_flush(image);
         pthread_mutex_lock(&image->lock);

@@ -99,6 +99,8 @@ void vhd_image_encode_bat_sector_locked(VhdImage *image, uint32_t sector,
 
 /* ---- image-blocks.c */
 VhdBlock *vhd_block_lookup_locked(VhdImage *image, uint32_t index);
+/* It has been used just now: the last one to be forgotten. */
+void vhd_block_touch_locked(VhdImage *image, VhdBlock *block);
 /* A new block with clear bits, BUSY, in the table. */
 VhdBlock *vhd_block_add_locked(VhdImage *image, uint32_t index, uint32_t entry);
 /* Out of every list, freed. */
@@ -125,7 +127,7 @@ static inline uint32_t vhd_image_block_of(const VhdImage *image, uint64_t sector
  * however large the disk is. */
 static inline uint32_t vhd_image_entry(const VhdImage *image, uint32_t block)
 {
-    return ~image->bat_inverse[block];
+    return ~__atomic_load_n(&image->bat_inverse[block], __ATOMIC_RELAXED);
 }
 
 static inline uint64_t vhd_image_data_off(const VhdImage *image, uint32_t entry,
@@ -149,6 +151,8 @@ bool vhd_image_attach_pending(VhdImage *image, const VhdImageOptions *options, G
 /* Make sure that so many records fit; where they do not, flush (the lock is let go meanwhile). 0 or
  * -errno. */
 int vhd_image_log_room_locked(VhdImage *image, unsigned records);
+/* Whether so many fit as it is. */
+bool vhd_image_log_has_room_locked(VhdImage *image, unsigned records);
 /* The log that waits for the image of this uuid, not attached yet, is emptied. */
 void vhd_image_give_up_log(VhdImage *image, const VhdImageOptions *options,
                            const uint8_t uuid[static VHD_UUID_BYTES]);

@@ -126,10 +126,21 @@ uint8_t *vhd_image_read_locator(VhdImage *image, unsigned index, size_t *len, GE
  * size. May read a bitmap. */
 int vhd_image_map(VhdImage *image, uint64_t sector, uint64_t max_sectors, VhdImageExtent *extent);
 
+/* Where sectors that are known to be in this file begin in it (bytes); *sectors is cut where they
+ * do not go on from there. Looks at no bitmap and takes no lock. False: their block is not in the
+ * file. */
+bool vhd_image_place(VhdImage *image, uint64_t sector, uint64_t *sectors, uint64_t *off);
+
 /* Reserve a place for a write of up to max_sectors at sector. -ENOSPC, -EROFS, -EIO (failed image).
  */
 int vhd_image_begin_write(VhdImage *image, uint64_t sector, uint64_t max_sectors,
                           VhdImageWrite *write);
+
+/* The same without waiting, for all of [sector, sector+sectors): -EAGAIN where they lie in more
+ * than one block, where their block has no place yet or its bitmap is not in memory, and where
+ * end_write might have to flush. */
+int vhd_image_begin_write_now(VhdImage *image, uint64_t sector, uint64_t sectors,
+                              VhdImageWrite *write);
 
 /* After the caller has written the data (ok) or failed to: publish in memory and in the pending
  * log. Must follow every begin_write that succeeded. When it returns 0 a killed process keeps the

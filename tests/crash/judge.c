@@ -223,7 +223,7 @@ static int write_sector(Trial *trial, uint64_t sector)
                           .iovcnt = 1};
 
     ledger_pattern(bytes, sector, NEW_ID);
-    return vhd_disk_io(trial->chain, &request);
+    return vhd_disk_io(&(VhdDiskLayers){trial->chain, NULL}, &request);
 }
 
 /* The whole disk is what content says. */

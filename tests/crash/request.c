@@ -33,7 +33,11 @@ static void start(VhdDisk *disk, VhdRequest *request, Waiter *waiter)
     *waiter = (Waiter){.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     request->done = wake;
     request->data = waiter;
-    vhd_disk_submit(disk, request);
+    /* Half of them as a command of the LUN would be: here, if need be in a thread of the disk's. */
+    if (request->off / SECTOR_BYTES % 2 && vhd_disk_try(disk, request))
+        wake(request, 0);
+    else
+        vhd_disk_submit(disk, request);
 }
 
 static bool is_done(Waiter *waiter)

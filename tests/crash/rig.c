@@ -107,7 +107,7 @@ int rig_read(VhdChain *chain, uint8_t *content)
     struct iovec iov = {content, vhd_chain_sectors(chain) * VHD_SECTOR_BYTES};
     VhdRequest request = {.op = VHD_OP_READ, .len = iov.iov_len, .iov = &iov, .iovcnt = 1};
 
-    return vhd_disk_io(chain, &request);
+    return vhd_disk_io(&(VhdDiskLayers){chain, NULL}, &request);
 }
 
 VhdChain *rig_chain(const Rig *rig, VhdImage *image)

@@ -36,7 +36,7 @@ static bool write_run(VhdFile *file, VhdChain *chain, uint64_t sector, uint64_t 
                           .iov = &iov,
                           .iovcnt = 1};
 
-    return chain ? vhd_disk_io(chain, &request) == 0
+    return chain ? vhd_disk_io(&(VhdDiskLayers){chain, NULL}, &request) == 0
                  : vhd_file_write(file, VHD_IO_DATA, request.off, bytes, request.len) == 0;
 }
 

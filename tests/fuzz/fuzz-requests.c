@@ -79,7 +79,7 @@ static int perform(Disk *disk, VhdOp op, uint32_t sector, uint32_t count, uint8_
     VhdRequest request = {
         .op = op, .off = (uint64_t)sector * SECTOR, .len = len, .iov = iov, .iovcnt = 2};
 
-    return vhd_disk_io(disk->chain, &request);
+    return vhd_disk_io(&(VhdDiskLayers){disk->chain, NULL}, &request);
 }
 
 /* The parent's content: a write of its own in every fourth sector. */

@@ -191,7 +191,10 @@ static void shoot(VhdDisk *disk, Shot *shot, Rng *rng, Flight *flight, unsigned 
     aim(shot, choose(rng), sector, (unsigned)rng_range(rng, 1, most), writer);
     shot->request.fua = rng_one_in(rng, 8);
     shot->flight = flight;
-    vhd_disk_submit(disk, &shot->request);
+    if (rng_one_in(rng, 2) && vhd_disk_try(disk, &shot->request))
+        land(&shot->request, 0);
+    else
+        vhd_disk_submit(disk, &shot->request);
 }
 
 static Shot *shots_new(unsigned count)
