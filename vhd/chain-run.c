@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 #include "vhd/chain-run.h"
 
+/* The file system looks through all that lies between to find the next hole, so it is not asked
+ * again inside what it has said is data: a large image would take quadratic time. What was a hole
+ * is asked again, since it may have been written. */
+static int find_data(VhdChain *chain, const VhdChainRun *run, VhdDataRange *data)
+{
+    VhdDataRange *known = vhd_chain_data_range(chain, (unsigned)run->layer);
+    VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)run->layer));
+    int err = 0;
+
+    if (run->off < known->start || run->off >= known->end)
+        err = vhd_file_next_data(file, run->off, &known->start, &known->end);
+    *data = *known;
+    if (err)
+        *known = (VhdDataRange){0, 0};
+    return err;
+}
+
 /* Cut a run of data down to what is alike in the file: a hole or data. */
 static void split_at_hole(VhdChain *chain, VhdChainRun *run)
 {
-    VhdFile *file = vhd_image_file(vhd_chain_layer(chain, (unsigned)run->layer));
-    uint64_t data, data_end, end = run->off + run->len, at;
+    uint64_t end = run->off + run->len, at;
+    VhdDataRange data;
 
-    if (vhd_file_next_data(file, run->off, &data, &data_end) != 0)
+    if (find_data(chain, run, &data) != 0)
         return;
-    if (data >= data_end) /* none to the end of the file */
-        data = end;
-    at = MIN(data, end) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+    if (data.start >= data.end) /* none to the end of the file */
+        data.start = end;
+    at = MIN(data.start, end) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
     run->hole = at > run->off;
     if (!run->hole)
-        at = (data_end + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
+        at = (data.end + VHD_SECTOR_BYTES - 1) / VHD_SECTOR_BYTES * VHD_SECTOR_BYTES;
     if (at < end)
         run->len = at - run->off;
 }

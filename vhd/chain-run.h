@@ -11,7 +11,8 @@ typedef struct VhdChainRun {
     bool hole;           /* the file has a hole there: zeros */
 } VhdChainRun;
 
-/* The longest run at start, at most up to end (both multiples of 512). 0 or -errno. */
+/* The longest run at start, at most up to end (both multiples of 512). 0 or -errno. One thread at a
+ * time for a chain. */
 int vhd_chain_run(VhdChain *chain, uint64_t start, uint64_t end, VhdChainRun *run);
 
 static inline bool vhd_chain_run_is_zero(const VhdChainRun *run)

@@ -14,6 +14,7 @@
 struct VhdChain {
     atomic_uint refs;
     unsigned depth;
+    VhdDataRange *data; /* a range a layer */
     VhdImage *layers[];
 };
 
@@ -297,6 +298,7 @@ VhdChain *vhd_chain_new(VhdImage *const *layers, unsigned depth)
 
     atomic_init(&chain->refs, 1);
     chain->depth = depth;
+    chain->data = g_new0(VhdDataRange, depth);
     memcpy(chain->layers, layers, depth * sizeof layers[0]);
     return chain;
 }
@@ -313,6 +315,7 @@ void vhd_chain_unref(VhdChain *chain)
         return;
     for (unsigned i = 0; i < chain->depth; i++)
         vhd_image_unref(chain->layers[i]);
+    g_free(chain->data);
     g_free(chain);
 }
 
@@ -324,6 +327,11 @@ unsigned vhd_chain_depth(const VhdChain *chain)
 VhdImage *vhd_chain_layer(const VhdChain *chain, unsigned index)
 {
     return chain->layers[index];
+}
+
+VhdDataRange *vhd_chain_data_range(VhdChain *chain, unsigned index)
+{
+    return &chain->data[index];
 }
 
 uint64_t vhd_chain_sectors(const VhdChain *chain)

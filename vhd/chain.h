@@ -45,6 +45,11 @@ typedef struct VhdExtent {
     uint64_t off;     /* bytes in that layer's file */
 } VhdExtent;
 
+/* Bytes of a file: none where start is not below end. */
+typedef struct VhdDataRange {
+    uint64_t start, end;
+} VhdDataRange;
+
 /* Open path and its ancestors. Refused: cycles (device and inode, VHD_ERROR_PARENT), too many
  * layers (VHD_ERROR_DEPTH), too large BATs (VHD_ERROR_UNSUPPORTED), a layer that somebody writes
  * (VHD_ERROR_BUSY), parents as resolve.h says, images as image.h says. Of a chain opened for
@@ -68,6 +73,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdChain, vhd_chain_unref)
 unsigned vhd_chain_depth(const VhdChain *chain);
 VhdImage *vhd_chain_layer(const VhdChain *chain, unsigned index); /* borrowed */
 uint64_t vhd_chain_sectors(const VhdChain *chain);
+
+/* For chain-run.c: what it found last to be no hole in that layer's file. Not protected. */
+VhdDataRange *vhd_chain_data_range(VhdChain *chain, unsigned index);
 
 /* The next extent at sector, at most max_sectors (at least 1): of the first layer from the top that
  * has it; zeros beyond a shorter parent and where the root has nothing. 0, -EINVAL (sector beyond

@@ -62,3 +62,16 @@ chmod u+w dynamic.vhd 1.vhd
 moves 0 0 commit --force 3.vhd
 moves 3 2 commit --force 1.vhd
 is "$(vhdctl compare --strict dynamic.vhd raw)" "Images are identical."
+
+# Where data end is asked once, not once a block: the file system looks through all that follows.
+rm -f ./*.vhd raw back
+noise dense $((40 * MiB))
+silent vhdctl convert dense dense.vhd
+silent vhdctl snapshot dense.vhd child.vhd
+for command in "convert -O raw child.vhd back" "map child.vhd" "compare child.vhd dense"; do
+    # shellcheck disable=SC2086 # several words
+    run traced -o trace -e trace=lseek "$VHDCTL" $command
+    is "$status" 0 "$command: $err"
+    asked=$(grep -c SEEK_HOLE trace)
+    ((asked >= 1 && asked < 10)) || fail "$command asked $asked times, for 20 blocks"
+done
