@@ -27,6 +27,7 @@ typedef struct Compact {
     void *data;
     uint8_t *buf;   /* CHUNK_BYTES */
     GArray *ranges; /* Range: zeros found, or gaps */
+    Range known;    /* data in the file, found last; may have become a hole */
     uint32_t *bat;  /* as it shall be */
 } Compact;
 
@@ -73,21 +74,27 @@ static void note_zeros(Compact *compact, uint64_t off, size_t len, bool *all)
     }
 }
 
+/* The data at or behind off. Asked once for a range, as in chain-run.c. */
+static Range next_data(Compact *compact, uint64_t off, uint64_t end)
+{
+    Range *known = &compact->known;
+    if ((off < known->off || off >= known->end) &&
+        vhd_file_next_data(compact->file, off, &known->off, &known->end) != 0)
+        *known = (Range){off, end};
+    return *known;
+}
+
 /* Look at [off, end) of the file, holes left out. 0 or -errno. */
 static int find_zeros(Compact *compact, uint64_t off, uint64_t end, bool *all)
 {
     int err = 0;
     *all = true;
     while (off < end && err == 0) {
-        uint64_t data, data_end;
-        if (vhd_file_next_data(compact->file, off, &data, &data_end) != 0) {
-            data = off;
-            data_end = end;
-        }
-        if (data >= data_end || data >= end)
+        Range data = next_data(compact, off, end);
+        if (data.off >= data.end || data.off >= end)
             break;
-        off = MAX(off, data);
-        size_t len = (size_t)MIN(MIN(data_end, end) - off, CHUNK_BYTES);
+        off = MAX(off, data.off);
+        size_t len = (size_t)MIN(MIN(data.end, end) - off, CHUNK_BYTES);
         err = vhd_file_read(compact->file, VHD_IO_DATA, off, compact->buf, len);
         if (err == 0)
             note_zeros(compact, off, len, all);

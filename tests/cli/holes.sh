@@ -68,7 +68,7 @@ rm -f ./*.vhd raw back
 noise dense $((40 * MiB))
 silent vhdctl convert dense dense.vhd
 silent vhdctl snapshot dense.vhd child.vhd
-for command in "convert -O raw child.vhd back" "map child.vhd" "compare child.vhd dense"; do
+for command in "convert -O raw child.vhd back" "map child.vhd" "compare child.vhd dense" "compact --force dense.vhd"; do
     # shellcheck disable=SC2086 # several words
     run traced -o trace -e trace=lseek "$VHDCTL" $command
     is "$status" 0 "$command: $err"
