@@ -14,8 +14,8 @@ declare -A packages_groups=(
 
     # qemu-utils, libvhdi-utils and tcmu-runner are what our images and our
     # handler are compared with and loaded into; cpack asks file which programs
-    # a package holds; the rest is plain shell work.
-    # tests/bench needs fio, gnuplot and valgrind.
+    # a package holds, lintian judges Debian's, rpm makes the other one; tests/bench
+    # needs fio, gnuplot and valgrind; the rest is plain shell work.
     [test]='qemu-utils libvhdi-utils fuse3 tcmu-runner libglib2.0-bin dbus strace
         shellcheck jq gawk xxd python3 dpkg-dev file procps psmisc util-linux e2fsprogs acl attr
         xz-utils lintian rpm fio gnuplot-nox valgrind'
