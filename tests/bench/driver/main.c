@@ -167,16 +167,16 @@ static Cost run(Luns *luns, const Workload *workload)
     return cost_since(&before);
 }
 
-/* Reads the area once, in large pieces where it can be cut so. */
+/*
+ * Reads the area once, as the workload is: in which pieces the kernel keeps a file depends on how
+ * it was read, and what a write into them costs depends on their size.
+ */
 static void warm(Luns *luns, const Workload *workload)
 {
     Workload reading = *workload;
 
-    reading.write = reading.random = false;
-    reading.stride = reading.phase = 0;
+    reading.write = false;
     reading.flush_every = 0;
-    if (reading.area % (1 << 20) == 0)
-        reading.block = 1 << 20;
     reading.requests = blocks_of(&reading, lane_bytes(luns->lanes[0]));
     run(luns, &reading);
 }

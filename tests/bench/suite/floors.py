@@ -6,8 +6,8 @@ import fnmatch
 
 
 # Measures that the machine and its load decide.
-TIMED = {"ratio", "iops", "mb_s", "cpu_us", "cpu_ratio", "open_s", "open_by_pread", "open_lun_ms",
-         "slowest"}
+TIMED = {"ratio", "iops", "mb_s", "cpu_us", "cpu_ratio", "open_s", "open_by_pread",
+         "open_by_pread_kept", "open_lun_ms", "slowest"}
 
 
 @dataclasses.dataclass

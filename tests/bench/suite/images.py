@@ -28,9 +28,7 @@ class Images:
       chain-N, qcow2-chain-N             N layers, all sectors in the root
       spread-N, qcow2-spread-N           N layers, each with its share of every block
 
-    Each leaves the page cache when it is made.  What a write to a cached page costs depends on how
-    large the pieces are in which the kernel keeps the file (tenfold has been seen), and that on how
-    it came into the cache: so all come there by being read.
+    Each leaves the page cache when it is made (see Contender.warm).
     """
 
     def __init__(self, programs, folder, size, chain_size):
