@@ -23,6 +23,7 @@ class Workload:
     cold: bool = False
     touch: bool = False
     stride: int = 0
+    area: int = 0
     flush_every: int = 0
 
     @property
@@ -58,7 +59,7 @@ class Contender:
         image = self.images.get(self.image)
         tools.drop(image.files)
         reads = Workload("randread" if workload.random else "seqread", workload.block, 1,
-                         requests=1)
+                         requests=1, area=workload.area)
         tools.run(Handler(self.programs, self.images, self.image).command(reads, image))
 
 
@@ -76,7 +77,8 @@ class Handler(Contender):
         command = [self.programs.driver, "--handler", handler, "--config",
                    f"{subtype}/{image.path}", "--size", str(image.size), "--op", workload.op,
                    "--block", str(workload.block), "--depth", str(workload.depth),
-                   "--area", str(image.size), "--stride", str(workload.stride),
+                   "--area", str(workload.area or image.size),
+                   "--stride", str(workload.stride),
                    "--flush-every", str(workload.flush_every)]
         if workload.requests:
             command += ["--requests", str(workload.requests)]
