@@ -547,57 +547,6 @@ static void *run_tests(void *result)
     return NULL;
 }
 
-/* ---- in handle_cmd ---- */
-
-/* Of the first blocks of the disk. */
-static int handle(uint8_t opcode, uint8_t flags, uint8_t *buffer)
-{
-    static const uint8_t length_at[] = {4, 8, 0, 0, 13, 9};
-    struct iovec iov[] = {{buffer, 700}, {buffer + 700, BYTES - 700}};
-    Sample sample;
-
-    sample_init(&sample, opcode, flags);
-    sample.cdb[length_at[opcode >> 5]] = BYTES / LUN_BLOCK_BYTES;
-    sample.lib.iovec = iov;
-    sample.lib.iov_cnt = 2;
-    return scsi_handle_cmd(NULL, &sample.cmd);
-}
-
-/* What is known is done at once, and what wants stable storage is not. */
-static void test_at_once(void)
-{
-    static const uint8_t reads[] = {SCSI_READ_6, SCSI_READ_10, SCSI_READ_12, SCSI_READ_16};
-    static const uint8_t writes[] = {SCSI_WRITE_6, SCSI_WRITE_10, SCSI_WRITE_12, SCSI_WRITE_16};
-    static uint8_t buffer[BYTES];
-
-    open_lun(image);
-    memset(data, 0x11, BYTES);
-    g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
-    g_assert_cmpint(do_read(), ==, TCMU_STS_OK);
-    for (size_t i = 0; i < G_N_ELEMENTS(reads); i++) {
-        memset(buffer, 0x20 + (int)i, BYTES);
-        g_assert_cmpint(handle(writes[i], 0, buffer), ==, TCMU_STS_OK);
-        g_assert_cmpint(do_read(), ==, TCMU_STS_OK);
-        g_assert_cmpmem(data, BYTES, buffer, BYTES);
-        memset(buffer, 0, BYTES);
-        g_assert_cmpint(handle(reads[i], i > 0 ? 0x10 : 0, buffer), ==, TCMU_STS_OK);
-        g_assert_cmpmem(data, BYTES, buffer, BYTES);
-        if (i == 0)
-            continue; /* no FUA in six bytes */
-        g_assert_cmpint(handle(reads[i], SCSI_FUA, buffer), ==, TCMU_STS_NOT_HANDLED);
-        memset(buffer, 0x40, BYTES);
-        g_assert_cmpint(handle(writes[i], SCSI_FUA, buffer), ==, TCMU_STS_NOT_HANDLED);
-        g_assert_cmpint(do_read(), ==, TCMU_STS_OK);
-        g_assert_cmphex(data[0], ==, 0x20 + i);
-    }
-    lun_set_not_ready(lun, 0x0404);
-    g_assert_cmpint(handle(SCSI_WRITE_10, 0, buffer), !=, TCMU_STS_OK);
-    lun_set_not_ready(lun, 0);
-    faults_fail(faults, FILE_OP_WRITE, VHD_IO_DATA, 1, EIO);
-    g_assert_cmpint(handle(SCSI_WRITE_10, 0, buffer), ==, TCMU_STS_NOT_HANDLED);
-    close_lun();
-}
-
 int main(int argc, char **argv)
 {
     pthread_t thread;
@@ -610,7 +559,6 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/failed-barrier", test_failed_barrier);
     g_test_add_func("/faults/fua-is-honoured", test_fua_is_honoured);
     g_test_add_func("/faults/read-with-fua", test_read_with_fua);
-    g_test_add_func("/faults/at-once", test_at_once);
     g_test_add_func("/faults/carried-updates-fail", test_carried_updates_fail);
     g_test_add_func("/faults/carried-fua", test_carried_fua);
     g_test_add_func("/faults/unmap", test_unmap);
