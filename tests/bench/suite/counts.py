@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later
 """
 What a request costs that no load of the machine changes: instructions, system calls, calls for
-memory, barriers a flush.  Each is the difference of a long run and a short one, so that start and
-end of the process are not in it.
+memory, barriers a flush.  Start and end of the process are not in it: of instructions it is the
+difference of a long run and a short one, the others are counted in the measured part only.
 """
 
+import collections
 import fnmatch
 import json
 import os
@@ -30,33 +31,19 @@ def _lengths(workload, image):
     return SHORT // divisor, LONG // divisor
 
 
-def _strace(programs, command):
-    """Calls by name, and what the driver said."""
-    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as file:
-        said = json.loads(tools.run([programs.strace, "-f", "-c", "-o", file.name] + command))
-        calls = {}
-        for line in file.read().splitlines():
-            words = line.split()
-            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
-                calls[words[-1]] = int(words[3])
-    return calls, said
+def _calls(programs, command):
+    """System calls by name of the measured part, and what the driver said."""
+    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8", errors="replace") as file:
+        said = json.loads(tools.run([programs.strace, "-f", "-s", "0", "-o", file.name] + command))
+        names = re.findall(r"^\d+ +(\w+)\(", file.read(), re.MULTILINE)
+    # It looks at its own cost right before and after that.
+    marks = [index for index, name in enumerate(names) if name == "getrusage"]
+    return collections.Counter(names[marks[-2] + 1:marks[-1]]), said
 
 
-def _calls(programs, commands):
-    """Differences by name, and of requests and flushes."""
-    (few, start), (many, end) = [_strace(programs, command) for command in commands()]
-    calls = {name: count - few.get(name, 0) for name, count in many.items()}
-    return calls, end["requests"] - start["requests"], end["flushes"] - start["flushes"]
-
-
-def _allocations(commands):
-    counts = []
-    for command in commands():
-        said = json.loads(tools.run(command, env={**os.environ, "G_SLICE": "always-malloc"}))
-        if "allocations" not in said:
-            return None
-        counts.append((said["allocations"], said["requests"]))
-    return (counts[1][0] - counts[0][0]) / (counts[1][1] - counts[0][1])
+def _allocations(command):
+    said = json.loads(tools.run(command, env={**os.environ, "G_SLICE": "always-malloc"}))
+    return said["allocations"] / said["requests"] if "allocations" in said else None
 
 
 def _instructions(programs, commands):
@@ -80,15 +67,17 @@ def _count(programs, handler, workload, quick):
     # Each run reads it first, and what is traced is slow.
     workload.area = 0 if workload.touch else min(AREA, handler.images.get(handler.image).size)
     handler.warm(workload)
+    *_, command = commands()
     if programs.strace:
-        calls, requests, flushes = _calls(programs, commands)
+        calls, end = _calls(programs, command)
+        requests, flushes = end["requests"], end["flushes"]
         said["system_calls"] = sum(calls.values()) / requests
         said["data_calls"] = sum(calls.get(name, 0) for name in DATA_CALLS) / requests
         if flushes:
             said["barriers_a_flush"] = sum(calls.get(name, 0) for name in BARRIERS) / flushes
         said["by_name"] = {name: count / requests for name, count in calls.items()
                            if count * 100 > requests}
-    allocations = _allocations(commands)
+    allocations = _allocations(command)
     if allocations is not None:
         said["allocations"] = allocations
     timeless = not workload.flush_every and not workload.touch
