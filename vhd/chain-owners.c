@@ -165,6 +165,14 @@ static Owner *split_locked(VhdOwners *owners, uint64_t grain)
     return slot->pages;
 }
 
+static bool are_alike(const Owner *pages)
+{
+    for (unsigned i = 1; i < GRAIN_PAGES; i++)
+        if (pages[i] != pages[0])
+            return false;
+    return true;
+}
+
 /* Set the owner of the pages that begin in [sector, sector+sectors), all of one grain. */
 static void set_locked(VhdOwners *owners, uint64_t sector, uint64_t sectors, Owner owner)
 {
@@ -184,6 +192,8 @@ static void set_locked(VhdOwners *owners, uint64_t sector, uint64_t sectors, Own
     }
     for (uint64_t at = sector; at < sector + sectors; at += PAGE_SECTORS)
         pages[page_of(at)] = owner;
+    if (pages[0] == owner && are_alike(pages))
+        owners->grains[grain] = owner; /* the slot is free for another */
 }
 
 /* Cut a range down to the pages that it covers; the last page of the disk may be a short one. */
@@ -195,54 +205,35 @@ static void whole_pages(const VhdOwners *owners, uint64_t *sector, uint64_t *end
     *end = MAX(*end, *sector);
 }
 
-/* Look from start on, as far as end, which lies in the same grain, and remember it unless something
- * has changed meanwhile. What is found at sector goes to *extent; -EAGAIN if that is another run.
- */
-static int look(VhdOwners *owners, uint64_t start, uint64_t end, uint64_t sector, VhdExtent *extent)
-{
-    uint32_t *changes = &owners->changes[grain_of(start) % CHANGE_COUNTS], before;
-    uint64_t from = start, to;
-    int err;
-
-    pthread_mutex_lock(&owners->lock);
-    before = *changes;
-    pthread_mutex_unlock(&owners->lock);
-    err = vhd_chain_map(owners->chain, start, end - start, extent);
-    if (err)
-        return err;
-    to = start + extent->sectors;
-    whole_pages(owners, &from, &to);
-    pthread_mutex_lock(&owners->lock);
-    if (*changes == before)
-        set_locked(owners, from, to - from,
-                   extent->layer < 0 ? OWNER_ZEROS : (Owner)(OWNER_LAYER + extent->layer));
-    pthread_mutex_unlock(&owners->lock);
-    if (sector - start >= extent->sectors)
-        return -EAGAIN;
-    extent->sectors -= sector - start;
-    extent->off += (sector - start) * VHD_SECTOR_BYTES;
-    return 0;
-}
-
 /*
- * What is not known is looked up for the whole grain at once, as far as it takes no bitmap of
- * another block; where other runs come first, for the page.
+ * What is not known is looked up from the sector on as far as it goes in its block, for no layer is
+ * to be asked, nor a bitmap to be read, that the sector itself does not need. It is remembered
+ * unless something has changed meanwhile.
  */
 int vhd_owners_map(VhdOwners *owners, uint64_t sector, uint64_t max_sectors, VhdExtent *extent)
 {
-    uint64_t unit = owners->smallest_sectors, start = sector / unit * unit;
-    uint64_t end = MIN(start + unit, owners->sectors);
+    uint64_t unit = owners->smallest_sectors, from = sector, to;
+    uint32_t *changes = &owners->changes[grain_of(sector) % CHANGE_COUNTS], before;
     int err;
 
     if (sector >= owners->sectors || max_sectors == 0)
         return -EINVAL;
     if (vhd_owners_find(owners, sector, max_sectors, extent))
         return 0;
-    err = look(owners, start, end, sector, extent);
+    pthread_mutex_lock(&owners->lock);
+    before = *changes;
+    pthread_mutex_unlock(&owners->lock);
+    to = MIN((sector / unit + 1) * unit, owners->sectors);
+    err = vhd_chain_map(owners->chain, sector, to - sector, extent);
     if (err)
-        err = look(owners, sector / PAGE_SECTORS * PAGE_SECTORS, end, sector, extent);
-    if (err) /* nor may what was asked of the sectors in front of it make it fail */
-        return vhd_chain_map(owners->chain, sector, max_sectors, extent);
+        return err;
+    to = sector + extent->sectors;
+    whole_pages(owners, &from, &to);
+    pthread_mutex_lock(&owners->lock);
+    if (*changes == before)
+        set_locked(owners, from, to - from,
+                   extent->layer < 0 ? OWNER_ZEROS : (Owner)(OWNER_LAYER + extent->layer));
+    pthread_mutex_unlock(&owners->lock);
     extent->sectors = MIN(extent->sectors, max_sectors);
     return 0;
 }
