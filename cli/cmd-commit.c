@@ -155,15 +155,24 @@ static bool delete_child(const CommitArgs *args, GError **error)
     return false;
 }
 
-/* An empty child of the target, which is write protected as every parent: it is not where a commit
- * before this one was killed while it had it open. */
+/* The target is write protected as every parent: it is not where a commit before this one was
+ * killed while it had it open. Who may not do that could merge into it all the same. */
+static void protect_target(const ParentNames *names)
+{
+    g_autoptr(GError) error = NULL;
+    mode_t before;
+
+    if (!inode_protect(names->absolute, &before, &error))
+        cli_warn("%s", error->message);
+}
+
+/* An empty child of the target. */
 static bool empty_child(const Merge *merge, const ParentNames *names, GError **error)
 {
     VhdParentLink link;
-    mode_t before;
 
-    return inode_protect(names->absolute, &before, error) &&
-           parent_link(&link, merge_target(merge), names, error) &&
+    protect_target(names);
+    return parent_link(&link, merge_target(merge), names, error) &&
            vhd_op_relink(merge_child(merge), &link, true, error);
 }
 

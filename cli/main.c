@@ -53,8 +53,10 @@ int main(int argc, char **argv)
 
     if (!fill_standard_files())
         return CLI_FAILED;
-    /* A full pipe's end is an error of write(), so that what was begun can be tidied up. */
+    /* A pipe without a reader, or the limit of a file's size, is an error of write(), so that what
+     * was begun can be tidied up. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         cli_fail("a verb is missing; see 'vhdctl --help'");
         return CLI_USAGE;

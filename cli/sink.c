@@ -22,7 +22,8 @@
 struct Sink {
     VhdFile *file;   /* NULL: standard output */
     VhdImage *image; /* dynamic; owns file */
-    bool device;     /* keeps what nobody writes */
+    bool device;     /* keeps what nobody writes, */
+    uint64_t room;   /* and has so many bytes */
     VhdFileBehind behind;
 };
 
@@ -58,7 +59,8 @@ static bool make_raw(VhdFile *file, uint64_t bytes, GError **error)
     return err == 0;
 }
 
-static bool fits_device(VhdFile *file, uint64_t bytes, GError **error)
+/* What comes from a pipe is 0 bytes at this time; *room tells of more. */
+static bool fits_device(VhdFile *file, uint64_t bytes, uint64_t *room, GError **error)
 {
     VhdFileInfo info;
     int err = vhd_file_info(file, &info);
@@ -70,14 +72,15 @@ static bool fits_device(VhdFile *file, uint64_t bytes, GError **error)
                     "%s: has %" PRIu64 " bytes, fewer than the disk's %" PRIu64
                     "; name a larger device",
                     file->name, info.bytes, bytes);
+    *room = err ? 0 : info.bytes;
     return !err && info.bytes >= bytes;
 }
 
-static bool begin_raw(const Sink *sink, uint64_t bytes, GError **error)
+static bool begin_raw(Sink *sink, uint64_t bytes, GError **error)
 {
     if (!sink->file)
         return true;
-    return sink->device ? fits_device(sink->file, bytes, error)
+    return sink->device ? fits_device(sink->file, bytes, &sink->room, error)
                         : make_raw(sink->file, bytes, error);
 }
 
@@ -150,7 +153,12 @@ int sink_zero(Sink *sink, uint64_t off, uint64_t len)
 {
     if (!sink->file)
         return stdout_write_zeros(len);
-    return sink->device ? vhd_file_punch(sink->file, VHD_IO_DATA, off, len) : 0;
+    if (!sink->device)
+        return 0;
+    /* Punching passes over what is not there. */
+    if (off > sink->room || len > sink->room - off)
+        return -ENOSPC;
+    return vhd_file_punch(sink->file, VHD_IO_DATA, off, len);
 }
 
 int sink_write(Sink *sink, uint64_t off, const uint8_t *buf, size_t len)

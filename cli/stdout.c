@@ -10,9 +10,12 @@
 int stdout_write(const uint8_t *buf, size_t len)
 {
     while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, buf, len);
+        ssize_t n;
 
-        if (n < 0 && (errno != EINTR || progress_interrupted()))
+        if (progress_interrupted())
+            return -EINTR;
+        n = write(STDOUT_FILENO, buf, len);
+        if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0) {
             buf += n;

@@ -30,7 +30,7 @@ void vhd_chain_ahead(VhdChainAhead *ahead, VhdChain *chain, uint64_t off)
 
     for (ahead->end = MAX(ahead->end, off); ahead->end < limit; ahead->end += len)
         if (ask_piece(chain, ahead->end, MIN(bytes - ahead->end, VHD_CHAIN_AHEAD_BYTES), &len))
-            return; /* who reads it is told */
+            len = limit - ahead->end; /* who reads it is told; not to be asked again and again */
 }
 
 void vhd_chain_run_ahead(VhdChain *chain, const VhdChainRun *run)

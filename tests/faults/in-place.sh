@@ -124,6 +124,7 @@ all_of_rebase() {
 merged() {
     # Where it could not be given back that was told; the next commit does it where the child stays.
     [[ $(stat -c %a "work/$2") == 444 || ($call == chmod && ($status != 0 || $verb == *--delete*)) ]] ||
+        grep -q "^vhdctl: warning: .*/$2: cannot take away its write permission" err ||
         trouble "$2 has lost its protection"
     expect_sound "$2"
     if [[ -e work/$1 ]]; then
