@@ -146,9 +146,10 @@ static void test_zero_blocks(void)
 static void test_range(void)
 {
     const uint8_t high = (uint8_t)((BLOCKS - 1) >> 8), low = (uint8_t)(BLOCKS - 1);
-    uint64_t before = runner_device_stats(device).handled_inline;
+    uint64_t before;
 
     lun_test_command(device, 0, data, 512, 0x28, 0, 0, 0, high, low, 0, 0, 1);
+    before = runner_device_stats(device).handled_inline;
     lun_test_command(device, SENSE_RANGE, data, 1024, 0x28, 0, 0, 0, high, low, 0, 0, 2);
     lun_test_command(device, SENSE_RANGE, data, 1024, 0x2a, 0, 0, 0, high, low, 0, 0, 2);
     lun_test_command(device, SENSE_RANGE, data, 512, 0x41, 0, 0, 0, high, low, 0, 0, 2);
