@@ -118,7 +118,7 @@ run_label() { # LABEL
     meta | unit | faults | hostile | fuzz | model | cli | interop | handler | runner) run_ctest dev "$1" ;;
     bench) run_ctest release bench ;;
     clang) run_build clang -D CMAKE_C_COMPILER=clang ;;
-    asan) FAULTS_STEP=9 CRASH_IMAGES=5000 run_ctest asan unit faults hostile fuzz model crash cli handler runner ;;
+    asan) FAULTS_STEP=25 CRASH_IMAGES=5000 run_ctest asan unit faults hostile fuzz model crash cli handler runner ;;
     # GLib recycles small pieces of memory where the sanitizer cannot see it.
     tsan) G_SLICE=always-malloc CRASH_IMAGES=3000 run_ctest tsan unit model crash handler ;;
     vm) run_vm ;;
