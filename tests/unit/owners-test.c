@@ -129,8 +129,7 @@ static void test_room(void)
     enum { GRAINS = 5000, ROOM = 4096 };
     char *folder = sample_folder_new();
     const uint64_t bytes = (uint64_t)GRAINS * GRAIN * 512;
-    g_autofree char *parent =
-        sample_make(folder, "parent.vhd", &(Sample){.uuid = 2, .bytes = bytes});
+    g_free(sample_make(folder, "parent.vhd", &(Sample){.uuid = 2, .bytes = bytes}));
     g_autofree char *path = sample_make(folder, "large.vhd",
                                         &(Sample){.uuid = 1,
                                                   .bytes = bytes,
