@@ -121,19 +121,20 @@ in_use() {
 # held_by_qemu FILE OPTION...: a qemu-io, $holder, has FILE open until descriptor 6 is closed.
 # shellcheck disable=SC2034 # holder is used by the scripts
 held_by_qemu() {
-    local file=$1 _
+    local file=$1 line
     shift
-    rm -f commands
-    mkfifo commands
-    qemu-io "$@" -f vpc "$file" <commands >said 2>&1 &
+    rm -f commands replies
+    mkfifo commands replies
+    qemu-io "$@" -f vpc "$file" <commands >replies 2>&1 &
     holder=$!
-    exec 6>commands
+    exec 6>commands 7<replies
     echo 'read 0 512' >&6
-    for _ in $(seq 200); do
-        grep -q 'read 512' said && return
-        sleep 0.05
+    # Until it has read something, or is gone.
+    while IFS= read -r line <&7; do
+        [[ $line != *'read 512'* ]] || break
     done
-    fail "qemu-io does not open $file: $(<said)"
+    exec 7<&-
+    [[ $line == *'read 512'* ]] || fail "qemu-io does not open $file: $line"
 }
 
 # Whether a reader would be refused now.

@@ -4,12 +4,10 @@
 # of convert's standard output that does not read is no reason to stay.
 . "$(dirname "$0")/functions.sh"
 
-# interrupt PID: until it has gone; a shell's background jobs ignore SIGINT until they say otherwise.
+# interrupt PID: until it has gone; a signal between its asking and its writing is not seen.
 interrupt() {
-    local _
-    for _ in $(seq 300); do
-        kill -INT "$1" 2>/dev/null || break
-        sleep 0.1
+    while kill -INT "$1" 2>/dev/null; do
+        timeout 1 tail --pid="$1" -f /dev/null || true
     done
     status=0
     wait "$1" || status=$?
@@ -17,13 +15,16 @@ interrupt() {
 
 truncate -s 8G raw
 dd if=/dev/urandom of=raw bs=1M count=300 conv=notrunc status=none
-"$VHDCTL" convert -p -O raw raw out 2>progress &
+mkfifo shown
+"$VHDCTL" convert -p -O raw raw out 2>shown &
 pid=$!
-for _ in $(seq 200); do
-    [[ -n $(find . -name '.out.*') && -s progress ]] && break
-    sleep 0.01
-done
+exec 7<shown
+head -c 1 <&7 >progress # it has begun
+cat <&7 >>progress &
+reader=$!
 interrupt "$pid"
+exec 7<&-
+wait "$reader"
 if [[ $status == 0 ]]; then # it was too fast for us
     [[ -e out ]] || fail "convert ended well without a file"
 else
