@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "handler/lun.h"
 #include "handler/scsi-codes.h"
 #include "handler/scsi.h"
+#include "tests/handler/fault-lun.h"
 #include "tests/handler/lun-test.h"
-#include "tests/support/fault-file.h"
 
 enum { DISK_BYTES = 1024 * 1024, BYTES = 8192 };
 
@@ -27,26 +26,6 @@ uint64_t __wrap_tcmu_dev_get_num_lbas(struct tcmu_device *dev)
 {
     (void)dev;
     return lun->blocks;
-}
-
-static VhdFile *wrap(VhdFile *file, void *faults)
-{
-    return fault_file_new(file, faults);
-}
-
-static void open_lun(const char *path, Faults *faults)
-{
-    g_autoptr(GError) error = NULL;
-    VhdDiskOptions options = {.path = path, .no_pending = true, .wrap = wrap, .wrap_data = faults};
-
-    lun = g_new0(Lun, 1);
-    log_init(&lun->log, NULL);
-    pthread_mutex_init(&lun->lock, NULL);
-    pthread_cond_init(&lun->idle, NULL);
-    lun->config = cfgstring_parse("vhd//test", NULL);
-    lun->disk = vhd_disk_open(&options, &error);
-    g_assert_no_error(error);
-    lun->blocks = DISK_BYTES / LUN_BLOCK_BYTES;
 }
 
 /* Of the first blocks of the disk, in two pieces. */
@@ -79,7 +58,7 @@ static void test_done_or_left(void)
     g_autoptr(Faults) faults = faults_new();
     uint8_t buffer[BYTES];
 
-    open_lun(lun_test_image("at-once.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES), faults);
+    lun = fault_lun_open(lun_test_image("at-once.vhd", VHD_TYPE_DYNAMIC, DISK_BYTES), faults);
     memset(buffer, 0x11, BYTES);
     g_assert_cmpint(handle(SCSI_WRITE_10, 0, buffer), ==, TCMU_STS_NOT_HANDLED); /* no place yet */
     g_assert_cmpint(vhd_disk_write(lun->disk, 0, buffer, BYTES, false), ==, 0);
@@ -102,7 +81,7 @@ static void test_fua(void)
     g_autoptr(Faults) faults = faults_new();
     uint8_t buffer[BYTES];
 
-    open_lun(lun_test_image("fua.vhd", VHD_TYPE_FIXED, DISK_BYTES), faults);
+    lun = fault_lun_open(lun_test_image("fua.vhd", VHD_TYPE_FIXED, DISK_BYTES), faults);
     for (uint8_t i = 1; i < G_N_ELEMENTS(reads); i++) { /* six bytes have no FUA */
         memset(buffer, 0x11, BYTES);
         g_assert_cmpint(handle(writes[i], 0, buffer), ==, TCMU_STS_OK);
@@ -120,7 +99,7 @@ static void test_refused(void)
     g_autoptr(Faults) faults = faults_new();
     uint8_t buffer[BYTES] = {0};
 
-    open_lun(lun_test_image("refused.vhd", VHD_TYPE_FIXED, DISK_BYTES), faults);
+    lun = fault_lun_open(lun_test_image("refused.vhd", VHD_TYPE_FIXED, DISK_BYTES), faults);
     lun_set_not_ready(lun, 0x0404);
     g_assert_cmpint(handle(SCSI_WRITE_10, 0, buffer), !=, TCMU_STS_OK);
     g_assert_cmpint(handle(SCSI_READ_10, 0, buffer), !=, TCMU_STS_OK);

@@ -8,11 +8,10 @@
 #include <string.h>
 
 #include "handler/callbacks.h"
-#include "handler/lun.h"
 #include "handler/scsi-codes.h"
 #include "handler/scsi.h"
+#include "tests/handler/fault-lun.h"
 #include "tests/handler/lun-test.h"
-#include "tests/support/fault-file.h"
 
 enum { DISK_BYTES = 1024 * 1024, BYTES = 8192 };
 
@@ -151,31 +150,10 @@ static void expect_data(uint8_t byte)
 
 /* ---- the disk ---- */
 
-static VhdFile *wrap(VhdFile *file, void *arg)
-{
-    return fault_file_new(file, arg);
-}
-
-static void open_disk(const char *path)
-{
-    g_autoptr(GError) error = NULL;
-    VhdDiskOptions options = {.path = path, .no_pending = true, .wrap = wrap, .wrap_data = faults};
-
-    lun = g_new0(Lun, 1);
-    log_init(&lun->log, NULL);
-    pthread_mutex_init(&lun->lock, NULL);
-    pthread_cond_init(&lun->idle, NULL);
-    lun->config = cfgstring_parse("vhd//test", NULL);
-    lun->disk = vhd_disk_open(&options, &error);
-    g_assert_no_error(error);
-    lun->blocks = DISK_BYTES / LUN_BLOCK_BYTES;
-    lun->discard = true;
-}
-
 /* With something in it. */
 static void open_lun(const char *path)
 {
-    open_disk(path);
+    lun = fault_lun_open(path, faults);
     memset(data, 0x77, BYTES);
     g_assert_cmpint(do_write(SCSI_WRITE_10, 0), ==, TCMU_STS_OK);
     g_assert_cmpint(do_flush(), ==, TCMU_STS_OK);
@@ -424,7 +402,7 @@ static void test_status_meets_an_error(void)
 
     open_lun(child);
     close_lun();
-    open_disk(child);
+    lun = fault_lun_open(child, faults);
     sample_init(&sample, SCSI_SERVICE_ACTION_IN_16, SCSI_GET_LBA_STATUS);
     sample.cdb[13] = sizeof reply;
     sample.lib.iovec = &iov;
