@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "vhd/disk.h"
+#include "vhd/file.h"
 
 typedef struct Waiter {
     pthread_mutex_t lock; /* protects all below; a leaf */
@@ -38,21 +39,12 @@ static int submit_and_wait(VhdDisk *disk, VhdRequest *request)
     return waiter.result;
 }
 
-static uint64_t iov_bytes(const struct iovec *iov, int iovcnt)
-{
-    uint64_t bytes = 0;
-
-    for (int i = 0; i < iovcnt; i++)
-        bytes += iov[i].iov_len;
-    return bytes;
-}
-
 int vhd_disk_readv(VhdDisk *disk, uint64_t off, const struct iovec *iov, int iovcnt)
 {
     VhdRequest request = {
         .op = VHD_OP_READ,
         .off = off,
-        .len = iov_bytes(iov, iovcnt),
+        .len = vhd_iov_bytes(iov, iovcnt),
         .iov = iov,
         .iovcnt = iovcnt,
     };
@@ -66,7 +58,7 @@ int vhd_disk_writev(VhdDisk *disk, uint64_t off, const struct iovec *iov, int io
         .op = VHD_OP_WRITE,
         .fua = fua,
         .off = off,
-        .len = iov_bytes(iov, iovcnt),
+        .len = vhd_iov_bytes(iov, iovcnt),
         .iov = iov,
         .iovcnt = iovcnt,
     };

@@ -85,15 +85,6 @@ int posix_write_zeros(int fd, uint64_t off, uint64_t len)
 
 typedef ssize_t TransferNowCall(int fd, const struct iovec *iov, int iovcnt, off_t off, int flags);
 
-static size_t iov_bytes(const struct iovec *iov, int iovcnt)
-{
-    size_t bytes = 0;
-
-    for (int i = 0; i < iovcnt; i++)
-        bytes += iov[i].iov_len;
-    return bytes;
-}
-
 /* All of iov in one call with RWF_NOWAIT, or -EAGAIN: whoever can wait does it again, and tells
  * what is wrong where something is. -EOPNOTSUPP: this file system does not know how. */
 static int transfer_now(TransferNowCall *call, int fd, uint64_t off, const struct iovec *iov,
@@ -106,7 +97,7 @@ static int transfer_now(TransferNowCall *call, int fd, uint64_t off, const struc
     n = call(fd, iov, iovcnt, (off_t)off, RWF_NOWAIT);
     if (n < 0 && errno == EOPNOTSUPP)
         return -EOPNOTSUPP;
-    return n >= 0 && (size_t)n == iov_bytes(iov, iovcnt) ? 0 : -EAGAIN;
+    return n >= 0 && (uint64_t)n == vhd_iov_bytes(iov, iovcnt) ? 0 : -EAGAIN;
 }
 
 int posix_readv_now(VhdFile *file, VhdIoKind kind, uint64_t off, const struct iovec *iov,
@@ -139,7 +130,7 @@ static NowWay way_without_flag(int fd)
  * lock of the inode, a transaction, the limit of dirty memory. */
 static int write_pages(int fd, uint64_t off, const struct iovec *iov, int iovcnt)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = iov_bytes(iov, iovcnt);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), bytes = vhd_iov_bytes(iov, iovcnt);
 
     if (off > INT64_MAX || iovcnt > IOV_MAX || off % page || bytes % page)
         return -EAGAIN;

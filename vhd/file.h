@@ -132,6 +132,16 @@ void vhd_file_release(VhdFile *file);
 void vhd_file_close(VhdFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdFile, vhd_file_close)
 
+/* How many bytes iov has room for. */
+static inline uint64_t vhd_iov_bytes(const struct iovec *iov, int iovcnt)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < iovcnt; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
 static inline int vhd_file_readv(VhdFile *file, VhdIoKind kind, uint64_t off,
                                  const struct iovec *iov, int iovcnt)
 {
