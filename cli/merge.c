@@ -210,8 +210,8 @@ bool merge_open(Merge *merge, const char *path, const char *into, bool force, GE
 
 void merge_close(Merge *merge)
 {
-    g_clear_pointer(&merge->child, vhd_chain_unref);
-    g_clear_pointer(&merge->target, vhd_chain_unref);
+    g_clear_pointer(&merge->child, vhd_chain_free);
+    g_clear_pointer(&merge->target, vhd_chain_free);
 }
 
 VhdImage *merge_child(const Merge *merge)

@@ -93,7 +93,7 @@ VhdChain *parent_open(const char *path, GError **error)
     image = vhd_chain_layer(chain, 0);
     log = vhd_pending_waiting(vhd_image_file(image), vhd_image_footer(image)->uuid, NULL);
     if (log) {
-        g_clear_pointer(&chain, vhd_chain_unref);
+        g_clear_pointer(&chain, vhd_chain_free);
         return take_in_pending(path, error) ? open_chain(path, false, error) : NULL;
     }
     return g_steal_pointer(&chain);

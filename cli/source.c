@@ -129,7 +129,7 @@ void source_close(Source *source)
 {
     if (!source)
         return;
-    vhd_chain_unref(source->chain);
+    vhd_chain_free(source->chain);
     g_free(source);
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define PAGE_SECTORS  8u
 #define GRAIN_PAGES   512u

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,6 @@
 #include "vhd/resolve.h"
 
 struct VhdChain {
-    atomic_uint refs;
     unsigned depth;
     VhdDataRange *data; /* a range a layer */
     VhdImage *layers[];
@@ -296,22 +294,15 @@ VhdChain *vhd_chain_new(VhdImage *const *layers, unsigned depth)
 {
     VhdChain *chain = g_malloc(sizeof *chain + depth * sizeof chain->layers[0]);
 
-    atomic_init(&chain->refs, 1);
     chain->depth = depth;
     chain->data = g_new0(VhdDataRange, depth);
     memcpy(chain->layers, layers, depth * sizeof layers[0]);
     return chain;
 }
 
-VhdChain *vhd_chain_ref(VhdChain *chain)
+void vhd_chain_free(VhdChain *chain)
 {
-    atomic_fetch_add(&chain->refs, 1);
-    return chain;
-}
-
-void vhd_chain_unref(VhdChain *chain)
-{
-    if (!chain || atomic_fetch_sub(&chain->refs, 1) != 1)
+    if (!chain)
         return;
     for (unsigned i = 0; i < chain->depth; i++)
         vhd_image_unref(chain->layers[i]);

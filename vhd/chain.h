@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR LGPL-2.1-or-later */
 /*
  * A child and all its ancestors, opened: layer 0 is the one named, the last one the root. Only
- * layer 0 may be writable. A chain does not change once open; it is counted, and so are its layers.
+ * layer 0 may be writable. A chain does not change once open; its layers are counted.
  * Sectors (512 bytes) are of the virtual disk; every call may run in any thread.
  */
 #pragma once
@@ -65,10 +65,9 @@ bool vhd_chain_probe(const char *path, const VhdChainOptions *options, GError **
  * tests and vhdctl. */
 VhdChain *vhd_chain_new(VhdImage *const *layers, unsigned depth);
 
-VhdChain *vhd_chain_ref(VhdChain *chain);
-/* The last one lets go of the layers (vhd_image_unref: no flush). */
-void vhd_chain_unref(VhdChain *chain);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdChain, vhd_chain_unref)
+/* Lets go of the layers (vhd_image_unref: no flush). NULL: nothing. */
+void vhd_chain_free(VhdChain *chain);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhdChain, vhd_chain_free)
 
 unsigned vhd_chain_depth(const VhdChain *chain);
 VhdImage *vhd_chain_layer(const VhdChain *chain, unsigned index); /* borrowed */

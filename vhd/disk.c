@@ -420,7 +420,7 @@ static void free_disk(VhdDisk *disk)
     if (disk->workers)
         vhd_workers_free(disk->workers);
     vhd_owners_free(disk->layers.owners);
-    vhd_chain_unref(disk->layers.chain);
+    vhd_chain_free(disk->layers.chain);
     pthread_cond_destroy(&disk->drained);
     pthread_mutex_destroy(&disk->lock);
     g_free(disk->path);

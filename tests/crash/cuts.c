@@ -266,7 +266,7 @@ static bool find_inherited(const Life *life, Rng *rng, unsigned *layer, uint64_t
         }
     }
     if (chain)
-        vhd_chain_unref(chain);
+        vhd_chain_free(chain);
     return found;
 }
 

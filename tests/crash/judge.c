@@ -285,7 +285,7 @@ static bool try_flush(Trial *trial)
 
     if (vhd_disk_io_flush(trial->chain) != 0)
         return violate(trial->violation, 8, "it cannot be flushed");
-    g_clear_pointer(&trial->chain, vhd_chain_unref);
+    g_clear_pointer(&trial->chain, vhd_chain_free);
     trial->bytes = 0;
     if (!open_image(trial, false) ||
         !compare(trial, trial->judged->cache ? 7 : 8, "after a flush and reopening"))
@@ -308,7 +308,7 @@ bool judge(const Case *judged, Violation *violation)
     fine = check_before(&trial) && open_image(&trial, true) && judge_sectors(&trial) &&
            try_allocation(&trial) && try_flush(&trial);
     if (trial.chain)
-        vhd_chain_unref(trial.chain);
+        vhd_chain_free(trial.chain);
     if (judged->log)
         log_folder_clear(judged->rig->judge_dir);
     g_free(trial.content);

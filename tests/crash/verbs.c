@@ -65,7 +65,7 @@ static bool convert_to_dynamic(const Making *making, VhdFile *file, GError **err
                 vhd_file_publish(file, false, error);
 
     if (chain)
-        vhd_chain_unref(chain);
+        vhd_chain_free(chain);
     return done;
 }
 

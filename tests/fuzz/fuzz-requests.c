@@ -95,7 +95,7 @@ static void fill_parent(Disk *disk, VhdType type)
         FUZZ_CHECK(perform(&parent, VHD_OP_WRITE, sector, 1, 0) == 0);
     }
     FUZZ_CHECK(vhd_image_finish(vhd_chain_layer(parent.chain, 0)) == 0);
-    vhd_chain_unref(parent.chain);
+    vhd_chain_free(parent.chain);
     disk->parent_before = mem_image_clone(disk->files[1]);
 }
 
@@ -179,7 +179,7 @@ static void flush(Disk *disk, bool reopen)
     if (!reopen)
         return;
     FUZZ_CHECK(vhd_image_finish(vhd_chain_layer(disk->chain, 0)) == 0);
-    vhd_chain_unref(disk->chain);
+    vhd_chain_free(disk->chain);
     check(disk);
     open_chain(disk);
     compare(disk, 0, disk->sectors, 0);
@@ -221,7 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < REQUESTS_MAX && input.left > 0; i++)
         one_request(disk, &input);
     flush(disk, true);
-    vhd_chain_unref(disk->chain);
+    vhd_chain_free(disk->chain);
     for (unsigned i = 0; i < disk->depth; i++)
         mem_image_unref(disk->files[i]);
     if (disk->parent_before)

@@ -140,14 +140,14 @@ static void test_busy(void)
         g_assert_error(error, VHD_ERROR, VHD_ERROR_BUSY);
         g_assert_true(g_str_has_prefix(error->message, parent));
     }
-    vhd_chain_unref(chain);
+    vhd_chain_free(chain);
     /* Two children share a parent, and keep writers off it. */
     chain = open_ok(child, &writer);
     second = open_ok(other, &writer);
     g_assert_null(vhd_chain_open(parent, &writer, NULL));
-    vhd_chain_unref(chain);
-    vhd_chain_unref(second);
-    vhd_chain_unref(open_ok(parent, &writer));
+    vhd_chain_free(chain);
+    vhd_chain_free(second);
+    vhd_chain_free(open_ok(parent, &writer));
     sample_folder_free(folder);
 }
 
@@ -163,10 +163,10 @@ static void test_parents_synced_once(void)
     g_autoptr(Faults) faults = faults_new();
     VhdChainOptions options = {.wrap = wrap, .wrap_data = faults};
 
-    vhd_chain_unref(open_ok(child, &options));
+    vhd_chain_free(open_ok(child, &options));
     g_assert_cmpuint(faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY), ==, 0);
     options.writable = true;
-    vhd_chain_unref(open_ok(child, &options));
+    vhd_chain_free(open_ok(child, &options));
     g_assert_cmpuint(faults_count(faults, FILE_OP_BARRIER, FILE_KIND_ANY), ==, 3);
     /* The child's own is the first; a parent that cannot be synced cannot be relied on. */
     faults_fail(faults, FILE_OP_BARRIER, FILE_KIND_ANY, 2, EIO);
@@ -201,7 +201,7 @@ static void test_newer_parent(void)
         struct utimbuf times = {cases[i].mtime, cases[i].mtime};
 
         g_assert_cmpint(utime(parent, &times), ==, 0);
-        vhd_chain_unref(open_ok(child, &(VhdChainOptions){.log = log_line, .log_data = log}));
+        vhd_chain_free(open_ok(child, &(VhdChainOptions){.log = log_line, .log_data = log}));
         g_assert_cmpstr(log->str, ==, cases[i].warns ? expected : "");
     }
     sample_folder_free(folder);
@@ -214,7 +214,7 @@ static void test_missing_parents_folder(void)
     g_autoptr(GString) log = g_string_new(NULL);
     const char *parents[] = {"/nowhere/at/all", NULL};
 
-    vhd_chain_unref(
+    vhd_chain_free(
         open_ok(image, &(VhdChainOptions){.parents = parents, .log = log_line, .log_data = log}));
     g_assert_cmpstr(log->str, ==,
                     "1 parents=/nowhere/at/all: No such file or directory; it is passed over\n");
@@ -239,7 +239,7 @@ static void test_write_protected(void)
     options.force_write = true;
     g_assert_true(vhd_chain_probe(image, &options, NULL));
     if (geteuid() == 0)
-        vhd_chain_unref(open_ok(image, &options));
+        vhd_chain_free(open_ok(image, &options));
     sample_folder_free(folder);
 }
 

@@ -290,8 +290,8 @@ static void test_faults(void)
             faults_fail(family.target.faults, ops[i], FILE_KIND_ANY, nth, EIO);
             bool done = vhd_op_commit(child, target, NULL, NULL, NULL, &error);
             bool failed = faults_failed(family.target.faults) > 0;
-            g_clear_pointer(&child, vhd_chain_unref);
-            g_clear_pointer(&target, vhd_chain_unref);
+            g_clear_pointer(&child, vhd_chain_free);
+            g_clear_pointer(&target, vhd_chain_free);
             faults_clear(family.target.faults);
             g_assert_true(done || error);
             DiskPrint after = print_all(&family);

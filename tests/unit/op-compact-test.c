@@ -269,7 +269,7 @@ static void test_faults(void)
             g_autoptr(VhdChain) chain = vhd_chain_new(&image, 1);
             faults_fail(family.image.faults, ops[i], FILE_KIND_ANY, nth, EIO);
             if (vhd_op_compact_drop(chain, NULL, NULL, &error)) {
-                g_clear_pointer(&chain, vhd_chain_unref);
+                g_clear_pointer(&chain, vhd_chain_free);
                 g_autoptr(VhdImage) again = open_again(&family.image, true, NULL, &error);
                 if (again)
                     vhd_op_compact_close_gaps(again, NULL, NULL, &error);

@@ -89,7 +89,7 @@ static uint64_t look_and_change(ModelChain *model, Rng *rng)
     }
     known = check_remembered(&layers);
     vhd_owners_free(layers.owners);
-    vhd_chain_unref(layers.chain);
+    vhd_chain_free(layers.chain);
     return known;
 }
 
@@ -156,7 +156,7 @@ static void test_room(void)
         look_at_halves(&layers, i * GRAIN);
     check_remembered(&layers);
     vhd_owners_free(layers.owners);
-    vhd_chain_unref(layers.chain);
+    vhd_chain_free(layers.chain);
     sample_folder_free(folder);
 }
 
